@@ -1,0 +1,57 @@
+package ext
+
+// comment: iptables-extensions(8), "comment".
+// UAPI: linux/netfilter/xt_comment.h, struct xt_comment_info, revision 0.
+
+import (
+	"moat/internal/kernel/nft"
+	"moat/internal/rule"
+)
+
+// xtMaxCommentLen is XT_MAX_COMMENT_LEN, the closing zero included.
+const xtMaxCommentLen = 256
+
+// Comment is a remark; every packet matches it.
+type Comment struct {
+	Text string // at most 255 bytes
+}
+
+var comment = Def{
+	Name: "comment", Kind: Match, Families: Both,
+	Summary: "a remark on the rule",
+	Options: []Option{
+		{Name: "comment", Value: "TEXT", Required: true, Help: "the remark, up to 256 characters"},
+	},
+	Revisions: []Revision{{Rev: 0, Size: xtMaxCommentLen}},
+	New:       func(rule.Family) Ext { return &Comment{} },
+}
+
+func init() { register(&comment) }
+
+func (m *Comment) Name() string { return "comment" }
+func (m *Comment) Def() *Def    { return &comment }
+
+func (m *Comment) Set(a *Arg) error {
+	if len(a.Value) >= xtMaxCommentLen {
+		return a.Errorf("is too long: %d characters of at most %d", len(a.Value), xtMaxCommentLen-1)
+	}
+	m.Text = a.Value
+	return nil
+}
+
+func (m *Comment) Save(p *Printer) { p.OptionQuoted(false, "comment", m.Text) }
+
+func (m *Comment) List(p *Printer) {
+	p.Str(" /* ")
+	p.Str(m.Text)
+	p.Str(" */")
+}
+
+// Info writes struct xt_comment_info.
+func (m *Comment) Info(w nft.Info, _ uint8, _ rule.Family) { w.String(m.Text, xtMaxCommentLen) }
+
+// Read reads struct xt_comment_info.
+func (m *Comment) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
+	m.Text = r.String(xtMaxCommentLen)
+	return nil
+}

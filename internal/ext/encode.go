@@ -1,0 +1,158 @@
+package ext
+
+import (
+	"fmt"
+
+	"moat/internal/kernel/nft"
+	"moat/internal/rule"
+)
+
+// Kernel answers what this kernel offers.
+type Kernel interface {
+	// HasRevision asks whether the kernel has an xt match or target of a revision.
+	HasRevision(f rule.Family, kind Kind, name string, rev uint8) bool
+}
+
+// Encoder writes a rule's extensions as expressions into a message.
+type Encoder struct {
+	*nft.Buffer
+	Family rule.Family
+	Rule   *rule.Rule
+	Kernel Kernel
+}
+
+// Put appends one extension in the form that iptables-nft gives it.
+func (e *Encoder) Put(x Ext) error {
+	if n, ok := x.(Native); ok && n.Encode(e) {
+		return nil
+	}
+	xt, ok := x.(XT)
+	if !ok {
+		return fmt.Errorf("%s has no form in this kernel", x.Name())
+	}
+	return e.putXT(xt)
+}
+
+func (e *Encoder) putXT(x XT) error {
+	d := x.Def()
+	rev, err := e.choose(d)
+	if err != nil {
+		return err
+	}
+	var open nft.XT
+	if d.Kind == Match {
+		open = e.BeginMatch(d.KernelName(), rev.Rev)
+	} else {
+		open = e.BeginTarget(d.KernelName(), rev.Rev)
+	}
+	w := nft.NewInfo(e.Buffer)
+	x.Info(w, rev.Rev, e.Family)
+	if w.Len() > rev.Size {
+		return fmt.Errorf("%s: wrote %d bytes into a struct of %d", d.Name, w.Len(), rev.Size)
+	}
+	w.PadTo(rev.Size)
+	e.EndXT(open)
+	return nil
+}
+
+// choose gives the newest revision that the kernel has. With only one to
+// choose from, the kernel answers when it sees the rule.
+func (e *Encoder) choose(d *Def) (*Revision, error) {
+	var last *Revision
+	many := false
+	for i := range d.Revisions {
+		r := &d.Revisions[i]
+		if r.Families == 0 || r.Families.Has(e.Family) {
+			many = last != nil
+			last = r
+		}
+	}
+	if last == nil {
+		return nil, fmt.Errorf("%s has no form for %s", d.Name, e.Family.Program())
+	}
+	if !many {
+		return last, nil
+	}
+	for i := len(d.Revisions) - 1; i >= 0; i-- {
+		r := &d.Revisions[i]
+		if r.Families != 0 && !r.Families.Has(e.Family) {
+			continue
+		}
+		if e.Kernel.HasRevision(e.Family, d.Kind, d.KernelName(), r.Rev) {
+			return r, nil
+		}
+	}
+	return last, nil // the kernel refuses the rule with its own words
+}
+
+// Decoder collects the extensions of a rule that is read from the kernel.
+type Decoder struct {
+	Family rule.Family
+	Rule   *rule.Rule
+}
+
+// FindMatch gives the rule's last match that belongs to a Def; nil if none
+// does. Native forms spread one match over several terms.
+func (d *Decoder) FindMatch(def *Def) Ext {
+	for i := len(d.Rule.Matches) - 1; i >= 0; i-- {
+		if x, ok := d.Rule.Matches[i].(Ext); ok && x.Def() == def {
+			return x
+		}
+	}
+	return nil
+}
+
+// Match gives the rule's last match of a Def, made new if there is none.
+func (d *Decoder) Match(def *Def) Ext {
+	if x := d.FindMatch(def); x != nil {
+		return x
+	}
+	x := def.New(d.Family)
+	d.Rule.Matches = append(d.Rule.Matches, x)
+	return x
+}
+
+// Add puts a match or target into the rule.
+func (d *Decoder) Add(x Ext) {
+	if x.Def().Kind == Match {
+		d.Rule.Matches = append(d.Rule.Matches, x)
+		return
+	}
+	d.Rule.Target = x
+}
+
+// XT reads an xt match or target term. Names and revisions that Moat does not
+// know become an Unknown, which keeps the bytes.
+func (d *Decoder) XT(t *nft.Term) {
+	kind := Match
+	if t.Kind == nft.TermTarget {
+		kind = Target
+	}
+	if def := FindKernel(kind, t.Name, t.Rev, d.Family); def != nil {
+		if x, ok := def.New(d.Family).(XT); ok && readXT(x, def, t, d.Family) {
+			d.Add(x)
+			return
+		}
+	}
+	d.Add(&Unknown{Kind: kind, Label: string(t.Name), Rev: t.Rev, Bytes: append([]byte(nil), t.Info...)})
+}
+
+// readXT reads a payload, which may be padded but not shorter than its struct.
+func readXT(x XT, def *Def, t *nft.Term, f rule.Family) bool {
+	r := nft.NewInfoReader(t.Info)
+	if len(t.Info) < def.revision(t.Rev, f).Size {
+		return false
+	}
+	return x.Read(r, t.Rev, f) == nil && r.Err() == nil
+}
+
+// Native offers a term to every extension with a native form; false if it is
+// nobody's.
+func (d *Decoder) Native(t *nft.Term) bool {
+	for _, def := range defs {
+		if def.Native != nil && def.Families.Has(d.Family) && def.Native(d, t) {
+			return true
+		}
+	}
+	return false
+}
