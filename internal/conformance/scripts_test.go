@@ -1,0 +1,51 @@
+package conformance
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCommandsAnswerAlike runs every case of testdata/*.cmds.
+func TestCommandsAnswerAlike(t *testing.T) {
+	for _, file := range caseFiles(t, "cmds") {
+		scripts, err := parseScripts(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for shard := range slices.Chunk(scripts, shardSize) {
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				t.Parallel()
+				p := newPair(t)
+				for _, s := range shard {
+					t.Run(s.commands[0].place, func(t *testing.T) { p.script(t, s) })
+				}
+			})
+		}
+	}
+}
+
+// script runs the commands of one case, comparing each answer and the state after each, and both programs' save and nft's view at
+// the end. It stops at the first command whose state differs, since what follows would only repeat that.
+func (p *pair) script(t *testing.T, s script) {
+	p.reset(t, s.setup)
+	for _, c := range s.commands {
+		if _, same := p.both(t, c); !same {
+			t.Logf("%s: the answers differ; going on", c.place)
+		}
+		if !p.compareState(t, c.place) {
+			return
+		}
+	}
+	place := s.commands[len(s.commands)-1].place
+	after := state(t, p.left)
+	for family, program := range map[string]string{"family 2 ": "iptables-save", "family 10 ": "ip6tables-save"} {
+		if strings.Contains(after, family) {
+			p.both(t, command{place: place, words: []string{program, "-c"}})
+		}
+	}
+	if want, got := nftText(p.left), nftText(p.right); want != got {
+		t.Errorf("%s: nft shows something else (- Debian's, + Moat's)\n%s\n%s", place, diff(want, got), p.reproduction())
+	}
+}
