@@ -60,7 +60,13 @@ func (p *pair) both(t *testing.T, c command) (result, bool) {
 		right = debian
 	}
 	want := p.left.command(debian, c)
+	if want.exit < 0 {
+		t.Fatalf("%s: %s: Debian's program dies of signal %d, which is nothing to be held to", c.place, c, -want.exit)
+	}
 	got := p.right.command(right, c)
+	if testing.Verbose() { // with -v the run is a transcript of what Debian's program does
+		t.Logf("%s: %s\nexit %d\n%s%s", c.place, c, want.exit, want.stdout, want.stderr)
+	}
 	return want, p.compareAnswers(t, c, want, got)
 }
 

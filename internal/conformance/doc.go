@@ -20,6 +20,8 @@
 // "setup:" works as above. A command that begins with "debian: " is run with Debian's program on both sides, so that what
 // one program wrote is read by the other; nft is always the system's.
 //
+// With -v a run is a transcript: every command with the exit code and the text of Debian's program.
+//
 // # Environment
 //
 // MOAT_CONFORMANCE_PROGRAM names a binary to hold against Debian's instead of one built from cmd/moat. Given Debian's own
