@@ -9,7 +9,14 @@ import (
 	"time"
 )
 
-func TestMain(m *testing.M) { os.Exit(Main(m)) }
+// TestMain also makes this program the helper command of a session's shell,
+// which calls it by the name moat.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "moat" {
+		os.Exit(Helper(os.Args[2:]))
+	}
+	os.Exit(Main(m))
+}
 
 // both runs a subtest for each family with the client's, the blocked and the
 // server's address.
@@ -97,6 +104,7 @@ table inet f {
     tcp dport 80 drop
     tcp dport 443 reject with tcp reset
     udp dport 54 reject with icmpx admin-prohibited
+    tcp dport 8443 reject
     icmp type echo-request drop
     icmpv6 type echo-request drop
   }
@@ -107,6 +115,7 @@ X`)
 		n.Client.Expect(TCP(At(server, 22)), Open)
 		n.Client.Expect(TCP(At(server, 80)), Silent)
 		n.Client.Expect(TCP(At(server, 443)), Refused)
+		n.Client.Expect(TCP(At(server, 8443)), Refused)
 		n.Client.Expect(UDP(At(server, 53)), Open)
 		n.Client.Expect(UDP(At(server, 54)), Unreachable)
 		n.Client.Expect(Ping(server), Silent)

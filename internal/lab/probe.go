@@ -65,15 +65,27 @@ func (h *Host) Probe(p Probe) Result {
 // wanted one. Without a Wait of the probe's own it waits long for what must
 // come and short for what must not.
 func (h *Host) Expect(p Probe, want State) Result {
-	if p.Wait == 0 && want == Silent {
-		p.Wait = ShortWait
-	}
+	p = p.waitingFor(want)
 	r := h.Probe(p)
 	if r.State != want && h.lab.tb != nil {
 		h.lab.tb.Helper()
 		h.lab.tb.Errorf("%s: %v is %v, want %v", h.Name, p, r, want)
 	}
 	return r
+}
+
+// waitingFor gives a probe without a Wait the one that fits what is expected.
+func (p Probe) waitingFor(want State) Probe {
+	switch {
+	case p.Wait != 0:
+	case want != Silent:
+		p.Wait = LongWait
+	case p.Proto == "tcp" && strings.Contains(p.To, "["):
+		p.Wait = shortWait6
+	default:
+		p.Wait = ShortWait
+	}
+	return p
 }
 
 // send makes the probe in the calling thread's namespace.

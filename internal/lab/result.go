@@ -11,10 +11,13 @@ import (
 )
 
 // LongWait is how long a probe waits for what must arrive, ShortWait for what
-// must not.
+// must not. An ICMPv6 error that comes back while connect still holds the
+// socket, as it does between hosts of one machine, is told only when the SYN
+// is sent again, a second later: shortWait6 is the ShortWait of TCP over IPv6.
 const (
-	LongWait  = 8 * time.Second
-	ShortWait = 800 * time.Millisecond
+	LongWait   = 8 * time.Second
+	ShortWait  = 800 * time.Millisecond
+	shortWait6 = 1300 * time.Millisecond
 )
 
 // State is what became of a probe.
