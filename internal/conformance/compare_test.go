@@ -103,8 +103,8 @@ func (p *pair) compareState(t *testing.T, place string) bool {
 	if want == got {
 		return true
 	}
-	t.Errorf("%s: the kernel holds something else (- Debian's, + Moat's)\n%s\nas nft shows it:\n%s\n%s", place, diff(want, got),
-		diff(nftText(p.left), nftText(p.right)), p.reproduction())
+	t.Errorf("%s: the kernel holds something else (- Debian's, + Moat's); as nft shows it:\n%s\nattribute by attribute:\n%s\n%s", place,
+		diff(nftText(p.left), nftText(p.right)), diff(want, got), p.reproduction())
 	return false
 }
 

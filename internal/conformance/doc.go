@@ -25,5 +25,5 @@
 // # Environment
 //
 // MOAT_CONFORMANCE_PROGRAM names a binary to hold against Debian's instead of one built from cmd/moat. Given Debian's own
-// xtables-nft-multi every comparison must pass, which shows that the suite itself is steady.
+// xtables-nft-multi every comparison of case files must pass, which shows that the suite itself is steady.
 package conformance

@@ -111,15 +111,32 @@ func attributes(b []byte, masked []uint16) string {
 	return strings.Join(out, " ")
 }
 
-// attributeValue prints one attribute: what is nested in braces, text in quotes, the rest in hex.
+// attributeValue prints one attribute: what is nested in braces, text in quotes, the rest in hex. The kernel marks few of its nests, so
+// whatever can be walked to its end as attributes is shown as such; that is for the reader alone, equal bytes print alike anyway.
 func attributeValue(kind uint16, value []byte) string {
-	if kind&nestedFlag != 0 {
+	if kind&nestedFlag != 0 || isNest(value) {
 		return "{" + attributes(value, nil) + "}"
 	}
 	if text, ok := strings.CutSuffix(string(value), "\x00"); ok && len(text) > 1 && isPrintable(text) {
 		return fmt.Sprintf("%q", text)
 	}
 	return hex.EncodeToString(value)
+}
+
+// isNest tells whether bytes are a run of attributes with small numbers and zero padding.
+func isNest(b []byte) bool {
+	if len(b) < 8 || len(b)%4 != 0 {
+		return false
+	}
+	for len(b) >= 4 {
+		size, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+		padded := (size + 3) &^ 3
+		if size < 5 || padded > len(b) || kind == 0 || kind > 32 || strings.Trim(string(b[size:padded]), "\x00") != "" {
+			return false
+		}
+		b = b[padded:]
+	}
+	return len(b) == 0
 }
 
 func isPrintable(text string) bool {
