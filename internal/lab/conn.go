@@ -51,7 +51,9 @@ func (h *Host) dial(p Probe) (*Conn, error) {
 }
 
 // Alive sends a line through the connection and says if its echo came within
-// wait: Open, Silent or Refused (closed by the other side).
+// wait: Open, Silent or Refused (closed by the other side). When packets were
+// held back before, the kernel sends them again after about as long as that
+// has lasted, not at once: wait has to be longer.
 func (c *Conn) Alive(wait time.Duration) Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
