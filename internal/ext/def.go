@@ -68,7 +68,7 @@ type Def struct {
 	New func(f rule.Family) Ext
 	// Native reads a term of a rule as (part of) this extension, if it is one:
 	// it adds to or extends d.Rule and reports true. nil: there is no native form.
-	Native func(d *Decoder, t *nft.Term) bool
+	Native func(d *Decoder, def *Def, t *nft.Term) bool
 	// HelpText, if set, gives more lines for -h after the options.
 	HelpText func(f rule.Family) string
 }

@@ -150,7 +150,7 @@ func readXT(x XT, def *Def, t *nft.Term, f rule.Family) bool {
 // nobody's.
 func (d *Decoder) Native(t *nft.Term) bool {
 	for _, def := range defs {
-		if def.Native != nil && def.Families.Has(d.Family) && def.Native(d, t) {
+		if def.Native != nil && def.Families.Has(d.Family) && def.Native(d, def, t) {
 			return true
 		}
 	}

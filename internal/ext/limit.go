@@ -143,7 +143,7 @@ func (m *Limit) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 }
 
 // limitNative reads the expression "limit" when it limits packets, not bytes.
-func limitNative(d *Decoder, t *nft.Term) bool {
+func limitNative(d *Decoder, _ *Def, t *nft.Term) bool {
 	if t.Kind != nft.TermOther || t.Expr.Name != "limit" {
 		return false
 	}

@@ -86,7 +86,7 @@ func (m *MarkMatch) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 }
 
 // markNative reads a comparison of the packet's mark.
-func markNative(d *Decoder, t *nft.Term) bool {
+func markNative(d *Decoder, _ *Def, t *nft.Term) bool {
 	if t.Kind != nft.TermCompare || !t.Load.IsMeta(nft.NFT_META_MARK) || t.Op > nft.NFT_CMP_NEQ || len(t.Value) != 4 {
 		return false
 	}

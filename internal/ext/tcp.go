@@ -12,11 +12,11 @@ import (
 
 // TCP matches ports, flags and one option of TCP packets.
 type TCP struct {
-	Src, Dst  PortMatch
-	Mask, Set uint8 // of the flags in Mask, exactly those in Set are on
-	NotFlags  bool
-	Option    uint8 // TCP option number; 0 means none asked for
-	NotOption bool
+	Src, Dst   PortMatch
+	Mask, Comp uint8 // of the flags in Mask, exactly those in Comp are on
+	NotFlags   bool
+	Option     uint8 // TCP option number; 0 means none asked for
+	NotOption  bool
 }
 
 var tcp = Def{
@@ -53,11 +53,11 @@ func (m *TCP) Set(a *Arg) (err error) {
 	case "destination-port":
 		return m.Dst.setPort(a, "tcp")
 	case "syn":
-		m.Mask, m.Set, m.NotFlags = 0x17, 0x02, a.Not
+		m.Mask, m.Comp, m.NotFlags = 0x17, 0x02, a.Not
 	case "tcp-flags":
 		m.NotFlags = a.Not
 		if m.Mask, err = parseTCPFlags(a, a.Value); err == nil {
-			m.Set, err = parseTCPFlags(a, a.Second)
+			m.Comp, err = parseTCPFlags(a, a.Second)
 		}
 	case "tcp-option":
 		n, err := a.Uint(1, 255)
@@ -101,7 +101,7 @@ func (m *TCP) Save(p *Printer) {
 		p.Byte(' ')
 		p.tcpFlags(m.Mask)
 		p.Byte(' ')
-		p.tcpFlags(m.Set)
+		p.tcpFlags(m.Comp)
 	}
 }
 
@@ -148,12 +148,12 @@ func (m *TCP) listFlags(p *Printer) {
 	if !p.Numeric {
 		p.tcpFlags(m.Mask)
 		p.Byte('/')
-		p.tcpFlags(m.Set)
+		p.tcpFlags(m.Comp)
 		return
 	}
 	p.hexByte(m.Mask)
 	p.Byte('/')
-	p.hexByte(m.Set)
+	p.hexByte(m.Comp)
 }
 
 // hexByte prints a byte as C's 0x%02X.
@@ -177,7 +177,7 @@ func (m *TCP) Info(w nft.Info, _ uint8, _ rule.Family) {
 	portInfo(w, m.Src, m.Dst)
 	w.U8(m.Option)
 	w.U8(m.Mask)
-	w.U8(m.Set)
+	w.U8(m.Comp)
 	w.U8(flag[uint8](m.Src.Not, xtTCPInvSrc) | flag[uint8](m.Dst.Not, xtTCPInvDst) |
 		flag[uint8](m.NotFlags, xtTCPInvFlags) | flag[uint8](m.NotOption, xtTCPInvOption))
 }
@@ -185,7 +185,7 @@ func (m *TCP) Info(w nft.Info, _ uint8, _ rule.Family) {
 // Read reads struct xt_tcp.
 func (m *TCP) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	m.Src, m.Dst = readPorts(r)
-	m.Option, m.Mask, m.Set = r.U8(), r.U8(), r.U8()
+	m.Option, m.Mask, m.Comp = r.U8(), r.U8(), r.U8()
 	inv := r.U8()
 	m.Src.Not, m.Dst.Not = inv&xtTCPInvSrc != 0, inv&xtTCPInvDst != 0
 	m.NotFlags, m.NotOption = inv&xtTCPInvFlags != 0, inv&xtTCPInvOption != 0
@@ -201,7 +201,7 @@ func (m *TCP) Encode(e *Encoder) bool {
 	if m.Mask != 0 || m.NotFlags {
 		e.ExprPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1)
 		e.ExprBitwise([]byte{m.Mask})
-		e.ExprCmp(cmpOp(m.NotFlags), []byte{m.Set})
+		e.ExprCmp(cmpOp(m.NotFlags), []byte{m.Comp})
 	}
 	m.Src.encodePort(e, 0)
 	m.Dst.encodePort(e, 2)
@@ -209,12 +209,12 @@ func (m *TCP) Encode(e *Encoder) bool {
 }
 
 // tcpNative reads conditions on ports and flags of a rule for protocol 6.
-func tcpNative(d *Decoder, t *nft.Term) bool {
+func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
 	if d.Rule.Proto.Number != 6 {
 		return false
 	}
 	if offset, port, ok := portTerm(t); ok && offset != 1 {
-		m := d.Match(&tcp).(*TCP)
+		m := d.Match(def).(*TCP)
 		if offset == 0 {
 			m.Src = port
 		} else {
@@ -226,8 +226,8 @@ func tcpNative(d *Decoder, t *nft.Term) bool {
 		!t.Load.IsPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1) {
 		return false
 	}
-	m := d.Match(&tcp).(*TCP)
-	m.Mask, m.Set, m.NotFlags = 0xff, t.Value[0], t.Op == nft.NFT_CMP_NEQ
+	m := d.Match(def).(*TCP)
+	m.Mask, m.Comp, m.NotFlags = 0xff, t.Value[0], t.Op == nft.NFT_CMP_NEQ
 	if len(t.Load.Mask) == 1 {
 		m.Mask = t.Load.Mask[0]
 	}

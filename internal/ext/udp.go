@@ -89,12 +89,12 @@ func (m *UDP) Encode(e *Encoder) bool {
 }
 
 // udpNative reads conditions on ports of a rule for protocol 17.
-func udpNative(d *Decoder, t *nft.Term) bool {
+func udpNative(d *Decoder, def *Def, t *nft.Term) bool {
 	offset, port, ok := portTerm(t)
 	if !ok || d.Rule.Proto.Number != 17 || offset == 1 {
 		return false
 	}
-	m := d.Match(&udp).(*UDP)
+	m := d.Match(def).(*UDP)
 	if offset == 0 {
 		m.Src = port
 	} else {
