@@ -90,9 +90,9 @@ type RuleView struct {
 	Table       []byte
 	Chain       []byte
 	Handle      uint64
-	Position    uint64 // handle of the rule before it in its chain; 0: it is the first
-	Expressions []byte // run of NFTA_LIST_ELEM attributes
-	Compat      RuleCompat
+	Position    uint64     // handle of the rule before it in its chain; 0: it is the first
+	Expressions []byte     // run of NFTA_LIST_ELEM attributes
+	Compat      RuleCompat // of an encoded rule; the kernel (6.18) does not tell it
 	HasCompat   bool
 	Userdata    []byte
 }

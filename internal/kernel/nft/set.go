@@ -13,7 +13,7 @@ type Set struct {
 	KeyType   uint32 // what nft(8) shows the key as; the kernel only keeps it
 	KeyLen    uint32 // at most 64
 	DataType  uint32 // NFT_DATA_VERDICT, or as KeyType; of maps only
-	DataLen   uint32 // at most 64; of maps with values only
+	DataLen   uint32 // at most 64; of maps with values only, but the kernel tells 16 for verdicts
 	ObjType   uint32 // NFT_OBJECT_*, of maps to stateful objects only
 	Policy    uint32 // NFT_SET_POL_*
 	Size      uint32 // elements that it holds at most; 0: no limit
