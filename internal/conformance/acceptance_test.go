@@ -164,7 +164,7 @@ func TestTenRestoresAtOnceAllSucceed(t *testing.T) {
 var brokenLines = []string{
 	"nonsense", "-A INPUT -j", "-A INPUT -j nosuchchain", "-A INPUT -s 10.0.0.300", "-A INPUT -p tcp --dport 65536", "-A INPUT -m nosuch",
 	"-A nosuch -j ACCEPT", "-A INPUT -t nat -j ACCEPT", "-A INPUT --nosuch", "-A", ":INPUT NOSUCH [0:0]", ":", "-D INPUT -s 10.1.2.3 -j DROP",
-	"-I INPUT 999 -j DROP", "-R INPUT 999 -j DROP", "-X nosuch", "-A INPUT -m comment --comment \"open", "*nosuch",
+	"-I INPUT 999 -j DROP", "-R INPUT 999 -j DROP", "-X nosuch", "*nosuch",
 	"-A INPUT -p tcp -m conntrack --ctstate NOSUCH", "-A INPUT -m tcpmss --mss 1:2", "-A INPUT -i abcdefghijklmnop",
 }
 
