@@ -27,7 +27,7 @@ func TestCommandsAnswerAlike(t *testing.T) {
 }
 
 // script runs the commands of one case, comparing each answer and the state after each, and both programs' save and nft's view at
-// the end. It stops at the first command whose state differs, since what follows would only repeat that.
+// the end (save not for a case that ends in a command of nft's: there the listing is not what counts). It stops at the first command whose state differs, since what follows would only repeat that.
 func (p *pair) script(t *testing.T, s script) {
 	p.reset(t, s.setup)
 	for _, c := range s.commands {
@@ -40,8 +40,9 @@ func (p *pair) script(t *testing.T, s script) {
 	}
 	place := s.commands[len(s.commands)-1].place
 	after := state(t, p.left)
+	endsInNft := s.commands[len(s.commands)-1].words[0] == "nft"
 	for family, program := range map[string]string{"family 2 ": "iptables-save", "family 10 ": "ip6tables-save"} {
-		if strings.Contains(after, family) {
+		if strings.Contains(after, family) && !endsInNft {
 			p.both(t, command{place: place, words: []string{program, "-c"}})
 		}
 	}
