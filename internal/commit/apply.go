@@ -227,11 +227,12 @@ func (a *apply) keep() int {
 func (a *apply) rollback(code int) int {
 	a.say("Reverting to old %s rules... ", a.Family.Program())
 	now, err := a.save(false)
-	if err == nil {
-		text := rollbackText(a.old, now)
-		err = a.Firewall.Restore(a.Family, "the old rules", bytes.NewReader(text), persist.RestoreOptions{Counters: true})
-	}
 	if err != nil {
+		// Without it only tables that the change created stay behind.
+		a.complain("the new rules cannot be read, new tables stay: %v", err)
+	}
+	text := bytes.NewReader(rollbackText(a.old, now))
+	if err := a.Firewall.Restore(a.Family, "the old rules", text, persist.RestoreOptions{Counters: true}); err != nil {
 		a.say("failed.\n")
 		a.complain("ROLLBACK FAILED, the new rules are in force: %v", err)
 		a.complain("the old rules are in %s: %s-restore -c < %s", a.journal.path, a.Family.Program(), a.journal.path)

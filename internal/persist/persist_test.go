@@ -2,11 +2,13 @@ package persist_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -417,4 +419,38 @@ func TestTroubleGoesToLogSocketLineByLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantHas(t, "log", string(line[:n]), "<27>", " netfilter-persistent[", "rules.v4")
+}
+
+func TestJournalGetsEachLineOnce(t *testing.T) {
+	h := newHost(t)
+	h.file("etc/iptables/rules.v4", "garbage\n")
+	stderr, err := os.Create(h.path("stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	info, err := stderr.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.file("dev/.keep", "")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.path("dev/log"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	st := info.Sys().(*syscall.Stat_t)
+	persist.Main(persist.Env{
+		Args: []string{"start"}, Root: h.root, Environ: []string{fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino)},
+		Stdout: io.Discard, Stderr: stderr, Firewall: h.fw,
+	})
+	wantHas(t, "stderr", read(t, h.path("stderr")), "NOTHING LOADED")
+	// The datagrams, had there been any, would be there already.
+	if err := socket.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 4096)
+	if n, err := socket.Read(line); err == nil {
+		t.Errorf("logged a second time: %s", line[:n])
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -73,13 +72,14 @@ func (r *reporter) print(text string) {
 // send hands one line to the log daemon in the form that syslog(3) of the C
 // library writes: priority, local time, tag with process id.
 func (r *reporter) send(s severity, line string) error {
-	conn, err := net.DialTimeout("unixgram", r.socket, time.Second)
+	// Not blocking: a stuck daemon must not stop the boot.
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	deadline := conn.SetWriteDeadline(time.Now().Add(time.Second)) // a stuck daemon must not stop the boot
-	_, err = fmt.Fprintf(conn, "<%d>%s %s[%d]: %s", facilityDaemon<<3|int(s), r.now().Format(time.Stamp), r.program, os.Getpid(), line)
-	return errors.Join(deadline, err, conn.Close())
+	text := fmt.Sprintf("<%d>%s %s[%d]: %s", facilityDaemon<<3|int(s), r.now().Format(time.Stamp), r.program, os.Getpid(), line)
+	err = syscall.Sendto(fd, []byte(text), 0, &syscall.SockaddrUnix{Name: r.socket})
+	return errors.Join(err, syscall.Close(fd))
 }
 
 // isJournal says if w is the stream that systemd connected to the journal:

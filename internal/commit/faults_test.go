@@ -1,0 +1,119 @@
+package commit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"moat/internal/persist"
+	"moat/internal/persist/persisttest"
+	"moat/internal/rule"
+)
+
+var errFault = errors.New("the fault that the test made")
+
+// faulty is Debian's firewall of which one call fails: save or restore by its
+// number, counted from 1 (0: never), or every check.
+type faulty struct {
+	persisttest.Debian
+	saves, failSave       int
+	restores, failRestore int
+	failCheck             bool
+}
+
+func (f *faulty) Save(family rule.Family, w io.Writer, counters bool) error {
+	if f.saves++; f.saves == f.failSave {
+		return errFault
+	}
+	return f.Debian.Save(family, w, counters)
+}
+
+func (f *faulty) Restore(family rule.Family, name string, r io.Reader, opts persist.RestoreOptions) error {
+	if f.restores++; f.restores == f.failRestore {
+		return errFault
+	}
+	return f.Debian.Restore(family, name, r, opts)
+}
+
+func (f *faulty) Check(family rule.Family, name string, r io.Reader) error {
+	if f.failCheck {
+		return errFault
+	}
+	return f.Debian.Check(family, name, r)
+}
+
+// applyHere runs Main in this process with the answer no.
+func applyHere(t *testing.T, fw persist.Firewall, root string) (code int, output string) {
+	t.Helper()
+	persisttest.Reset(t)
+	persisttest.Iptables(t, rule.IPv4, "-A", "INPUT", "-s", "10.1.1.1", "-j", "DROP")
+	in, answer := pipe(t)
+	if _, err := answer.WriteString("n"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	code = Main(Env{
+		Family: rule.IPv4, Args: []string{rulesFile(t, newRules)}, Root: root, Environ: os.Environ(),
+		Stdin: in, Stdout: &out, Stderr: &out, Firewall: fw,
+	})
+	return code, out.String()
+}
+
+func TestFaultsBeforeTheChangeChangeNothing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fw   *faulty
+		code int
+		says string
+	}{
+		{"rules unreadable", &faulty{failSave: 1}, exitNoFirewall, "cannot be read"},
+		{"old rules not restorable", &faulty{failCheck: true}, exitNoWayBack, "could not be put back"},
+		{"new rules refused", &faulty{failRestore: 1}, exitRulesRefused, "nothing changed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, out := applyHere(t, c.fw, t.TempDir())
+			if code != c.code || !strings.Contains(out, c.says) || !strings.Contains(out, errFault.Error()) {
+				t.Errorf("exit code %d:\n%s", code, out)
+			}
+			if got := persisttest.Rules(t, rule.IPv4); got != oldRules {
+				t.Errorf("rules:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestJournalThatCannotBeWrittenPreventsTheChange(t *testing.T) {
+	code, out := applyHere(t, &faulty{}, "/proc") // nobody makes folders there
+	if code != exitNoWayBack || !strings.Contains(out, "nothing changed") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if got := persisttest.Rules(t, rule.IPv4); got != oldRules {
+		t.Errorf("rules:\n%s", got)
+	}
+}
+
+func TestRollbackWorksWhenTheNewRulesCannotBeRead(t *testing.T) {
+	code, out := applyHere(t, &faulty{failSave: 2}, t.TempDir())
+	if code != exitRolledBack || !strings.Contains(out, "new tables stay") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if got := persisttest.Rules(t, rule.IPv4); !strings.Contains(got, "10.1.1.1") || strings.Contains(got, "10.2.2.2") {
+		t.Errorf("rules:\n%s", got)
+	}
+}
+
+func TestFailedRollbackNamesTheFileOfTheOldRules(t *testing.T) {
+	root := t.TempDir()
+	code, out := applyHere(t, &faulty{failRestore: 2}, root)
+	journal := root + "/run/moat/iptables-rollback.rules"
+	if code != exitStranded || !strings.Contains(out, "ROLLBACK FAILED") || !strings.Contains(out, "iptables-restore -c < "+journal) {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	text, err := os.ReadFile(journal)
+	if err != nil || !strings.Contains(string(text), "-A INPUT -s 10.1.1.1/32 -j DROP\n") {
+		t.Errorf("journal: %v\n%s", err, text)
+	}
+}
