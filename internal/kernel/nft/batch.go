@@ -18,6 +18,9 @@ const (
 	// (UIO_MAXIOV), which is as much as any send buffer holds.
 	chunkSize = 2 << 20
 
+	// firstChunk is when the first chunk, which grows from nothing, is full.
+	firstChunk = 256 << 10
+
 	// chunkSpare is what must be free for a message to begin in a chunk: an
 	// attribute is shorter than 64 KiB, and few messages have more than one long one.
 	chunkSpare = 72 << 10
@@ -59,7 +62,7 @@ type Batch struct {
 }
 
 // tagRun says that messages from index first on have the tag.
-type tagRun struct{ first, tag int }
+type tagRun struct{ first, tag int32 }
 
 // Messages is the number of messages appended.
 func (b *Batch) Messages() int { return b.count }
@@ -77,25 +80,26 @@ func (b *Batch) Reset() {
 }
 
 // Tag sets what names the messages appended from now on in errors, such as a
-// rule's number or a line.
+// rule's number or a line. A tag is a 32-bit number.
 func (b *Batch) Tag(tag int) {
-	if n := len(b.tags); n > 0 && b.tags[n-1].first == b.count {
-		b.tags[n-1].tag = tag
+	run := tagRun{int32(b.count), int32(tag)}
+	if n := len(b.tags); n > 0 && b.tags[n-1].first == run.first {
+		b.tags[n-1] = run
 		return
 	}
-	b.tags = append(b.tags, tagRun{b.count, tag})
+	b.tags = append(b.tags, run)
 }
 
 // tagOf is the tag of the message with that index.
 func (b *Batch) tagOf(index int) int {
-	i, found := slices.BinarySearchFunc(b.tags, index, func(r tagRun, index int) int { return r.first - index })
+	i, found := slices.BinarySearchFunc(b.tags, index, func(r tagRun, index int) int { return int(r.first) - index })
 	if !found {
 		i--
 	}
 	if index < 0 || i < 0 {
 		return NoTag
 	}
-	return b.tags[i].tag
+	return int(b.tags[i].tag)
 }
 
 // BeginMessage starts a message NFT_MSG_* of the given NLM_F_* flags and
@@ -123,7 +127,7 @@ func (b *Batch) room() {
 		b.message(NFNL_MSG_BATCH_BEGIN, 0, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES)
 		b.AttrBE32(NFNL_BATCH_GENID, 0)
 		binary.NativeEndian.PutUint32(b.b, uint32(b.Len()))
-	case b.Len() > chunkSize-chunkSpare:
+	case b.Len() > chunkSize-chunkSpare, b.Len() > firstChunk && cap(b.b) < chunkSize:
 		b.chunks = append(b.chunks, b.b)
 		b.sealed += len(b.b)
 		b.b = make([]byte, 0, chunkSize)

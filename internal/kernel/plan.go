@@ -1,0 +1,308 @@
+package kernel
+
+import (
+	"slices"
+
+	"moat/internal/change"
+	"moat/internal/ext"
+	"moat/internal/kernel/nft"
+	"moat/internal/rule"
+)
+
+// plan computes the transaction of a script: what the operations make of the
+// tables as they are, read as far as needed and no further, and then the
+// messages that bring it about.
+type plan struct {
+	k      *Kernel
+	family rule.Family
+	script *change.Script
+	gen    uint32
+	read   bool // the plan rests on what was read: it is tied to the generation
+	tables []*tableState
+}
+
+// Apply does all operations of a script in one transaction, or none. When other
+// writers change the ruleset meanwhile it computes again. Errors are *Error
+// where iptables has words for them.
+func (k *Kernel) Apply(s *change.Script) error {
+	if quick, err := k.quick(s); quick {
+		return err
+	}
+	for range maxTries {
+		p := &plan{k: k, family: s.Family, script: s}
+		err := p.run()
+		if isRace(err) {
+			continue
+		}
+		return permission(err)
+	}
+	return &Error{Code: ExitResource, Msg: "the ruleset keeps changing: the change was given up after many tries"}
+}
+
+func (p *plan) run() (err error) {
+	if p.gen, err = p.k.conn.Generation(); err != nil {
+		return err
+	}
+	for i := range p.script.Ops {
+		if err := p.step(i); err != nil {
+			return err
+		}
+	}
+	return p.commit()
+}
+
+// table gives the state of a table, begun on first use.
+func (p *plan) table(op *change.Op) (*tableState, error) {
+	for _, t := range p.tables {
+		if t.name == op.Table {
+			return t, nil
+		}
+	}
+	layout := rule.FindLayout(op.Table)
+	if layout == nil {
+		return nil, &Error{Code: ExitVersion, Msg: "table '" + op.Table + "' does not exist", Op: op}
+	}
+	t := &tableState{name: op.Table, layout: layout, index: map[string]*chainState{}}
+	p.tables = append(p.tables, t)
+	return t, nil
+}
+
+// ask finds out whether the kernel has the table.
+func (p *plan) ask(t *tableState) error {
+	if t.asked {
+		return nil
+	}
+	_, err := p.k.conn.GetTable(uint8(p.family), t.name)
+	if err != nil && !nft.IsNotFound(err) {
+		return err
+	}
+	t.asked, t.exists, p.read = true, err == nil, true
+	return nil
+}
+
+// step applies operation i to the state.
+func (p *plan) step(i int) error {
+	op := &p.script.Ops[i]
+	t, err := p.table(op)
+	if err != nil {
+		return err
+	}
+	switch op.Kind {
+	case change.ReplaceTable:
+		return p.replaceTable(t, i)
+	case change.OpenTable:
+		t.wanted = true
+		return nil
+	case change.Append, change.Insert, change.Replace, change.Delete, change.DeleteNum, change.Check:
+		return p.ruleOp(t, op, i)
+	case change.Flush:
+		return p.flush(t, op, i)
+	case change.Zero:
+		return p.zero(t, op, i)
+	case change.NewChain, change.DeclareChain:
+		return p.newChain(t, op, i)
+	case change.DeleteChain:
+		return p.deleteChain(t, op, i)
+	case change.SetPolicy:
+		return p.setPolicy(t, op, i)
+	}
+	return p.renameChain(t, op, i)
+}
+
+// replaceTable begins the table anew; what earlier blocks of the same file put
+// into it goes too.
+func (p *plan) replaceTable(t *tableState, i int) error {
+	if err := p.ask(t); err != nil {
+		return err
+	}
+	*t = tableState{name: t.name, layout: t.layout, asked: true, exists: t.exists,
+		replaced: true, wanted: true, index: map[string]*chainState{}, op: i}
+	return nil
+}
+
+// need gives the chain of an operation, and makes a built-in chain that the
+// kernel does not have yet; nil if there is no such chain.
+func (p *plan) need(t *tableState, op *change.Op, i int) (*chainState, error) {
+	c, err := p.find(t, op.Chain)
+	if c != nil || err != nil {
+		return c, err
+	}
+	b := t.layout.Builtin(op.Chain)
+	if b == nil {
+		return nil, nil
+	}
+	if err := p.ask(t); err != nil {
+		return nil, err
+	}
+	return p.create(t, op.Chain, b, i), nil
+}
+
+// create adds a chain that the transaction makes.
+func (p *plan) create(t *tableState, name string, b *rule.Builtin, i int) *chainState {
+	c := &chainState{name: name, base: b, created: i + 1, loaded: true}
+	t.wanted = true
+	t.chains = append(t.chains, c)
+	t.index[name] = c
+	return c
+}
+
+// checkTarget refuses a rule that jumps to a chain that is not there. Chains
+// that are built in are left to the kernel, which refuses them.
+func (p *plan) checkTarget(t *tableState, op *change.Op) error {
+	j, ok := op.Rule.Target.(rule.Jump)
+	if !ok {
+		return nil
+	}
+	c, err := p.find(t, j.Chain)
+	if err != nil || c != nil || t.layout.Builtin(j.Chain) != nil {
+		return err
+	}
+	return noTarget(op, j.Chain)
+}
+
+// ruleOp applies an operation on one rule.
+func (p *plan) ruleOp(t *tableState, op *change.Op, i int) error {
+	if op.Rule != nil {
+		if err := p.checkTarget(t, op); err != nil {
+			return err
+		}
+	}
+	switch op.Kind {
+	case change.Append, change.Insert:
+		return p.addRule(t, op, i)
+	case change.Delete, change.Check:
+		return p.byRule(t, op, i)
+	}
+	return p.byNumber(t, op, i)
+}
+
+func (p *plan) addRule(t *tableState, op *change.Op, i int) error {
+	c, err := p.need(t, op, i)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return fail(op, msgNoChain)
+	}
+	e := entry{rule: op.Rule, op: i}
+	switch {
+	case op.Kind == change.Append && c.loaded:
+		c.rules = append(c.rules, e)
+	case op.Kind == change.Append:
+		c.tail = append(c.tail, e)
+	case op.Num <= 1 && !c.loaded:
+		c.head = slices.Insert(c.head, 0, e)
+	default:
+		return p.insertAt(t, c, op, e)
+	}
+	return nil
+}
+
+func (p *plan) insertAt(t *tableState, c *chainState, op *change.Op, e entry) error {
+	if err := p.load(t, c, false); err != nil {
+		return err
+	}
+	at := max(op.Num, 1) - 1
+	if at > len(c.rules) {
+		return fail(op, "Index of insertion too big.")
+	}
+	c.rules = slices.Insert(c.rules, at, e)
+	return nil
+}
+
+// byRule applies -D and -C of a rule by its text.
+func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
+	c, err := p.find(t, op.Chain)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return fail(op, msgBadRule)
+	}
+	if len(p.script.Ops) == 1 && !c.loaded {
+		return p.byRuleAlone(t, c, op, i)
+	}
+	if err := p.load(t, c, true); err != nil {
+		return err
+	}
+	for at := range c.rules {
+		if r := c.rules[at].rule; !r.Foreign && ext.EqualRules(r, op.Rule) {
+			if op.Kind == change.Delete {
+				c.remove(at, i)
+			}
+			return nil
+		}
+	}
+	return fail(op, msgBadRule)
+}
+
+// byRuleAlone finds the rule of a script's only operation without keeping the
+// chain in memory, and stops reading once it is found.
+func (p *plan) byRuleAlone(t *tableState, c *chainState, op *change.Op, i int) error {
+	found := uint64(0)
+	err := p.dump(t, c, func(v *nft.RuleView) error {
+		r, err := decodeRule(p.family, v)
+		if err != nil {
+			return err
+		}
+		if !r.Foreign && ext.EqualRules(r, op.Rule) {
+			found = v.Handle
+			return nft.ErrStop
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if found == 0 {
+		return fail(op, msgBadRule)
+	}
+	if op.Kind == change.Delete {
+		c.dead = append(c.dead, entry{handle: found, op: i})
+	}
+	return nil
+}
+
+// byNumber applies -R, and -D of a rule number.
+func (p *plan) byNumber(t *tableState, op *change.Op, i int) error {
+	c, err := p.find(t, op.Chain)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return fail(op, msgNoChain)
+	}
+	if err := p.load(t, c, false); err != nil {
+		return err
+	}
+	at := op.Num - 1
+	if at < 0 || at >= len(c.rules) {
+		if op.Kind == change.Replace {
+			return fail(op, "Index of replacement too big.")
+		}
+		return fail(op, "Index of deletion too big.")
+	}
+	c.remove(at, i)
+	if op.Kind == change.Replace {
+		c.rules = slices.Insert(c.rules, at, entry{rule: op.Rule, op: i})
+	}
+	return nil
+}
+
+// remove takes rule at out of a loaded chain; if the kernel has it, it is to go.
+func (c *chainState) remove(at, op int) {
+	e := c.rules[at]
+	c.rules = slices.Delete(c.rules, at, at+1)
+	if e.handle != 0 {
+		e.op, e.zero = op, nil
+		c.dead = append(c.dead, e)
+	}
+}
+
+// clear takes all rules out of a chain.
+func (c *chainState) clear(op int) {
+	if c.was != "" && c.flush == 0 {
+		c.flush = op + 1
+	}
+	c.loaded, c.rules, c.head, c.tail, c.dead = true, nil, nil, nil, nil
+}
