@@ -1,11 +1,14 @@
-// Package netdb knows the names of services, protocols and hosts: the files
-// /etc/services and /etc/protocols, read once and only when a name is asked
-// for, and the host's resolver. See services(5), protocols(5).
+// Package netdb knows the names of services, protocols, hosts and networks: the
+// files /etc/services, /etc/protocols, /etc/hosts and /etc/networks, each read
+// once and only when a name is asked for, and the host's resolver. See
+// services(5), protocols(5), hosts(5), networks(5).
 package netdb
 
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -14,13 +17,24 @@ import (
 // DB looks names up. The zero DB reads the files of /etc. It is not safe for
 // use by several goroutines.
 type DB struct {
-	// Etc is the folder with services and protocols; "" is /etc.
+	// Etc is the folder of the files; "" is /etc.
 	Etc string
+	// Resolve gives the names of an address that /etc/hosts does not have; nil
+	// is the host's resolver.
+	Resolve func(ctx context.Context, addr string) ([]string, error)
 
 	services  []service
 	protocols []protocol
 	readServ  bool
 	readProto bool
+
+	hosts    []entry
+	networks []entry
+	readHost bool
+	readNet  bool
+
+	names  map[netip.Addr]string // answers of the resolver; "" for no name
+	failed int                   // questions in a row that nobody answered
 }
 
 type service struct {
@@ -34,15 +48,17 @@ type protocol struct {
 	number uint8
 }
 
-// builtin are the protocol names that need no file, each name of a number that
-// is printed before the ones that are only read.
+// builtin are the protocol names that iptables 1.8.9 knows without a file. The
+// first name of a number is the one that is printed, and goes before the
+// file's. (Found by experiment with other and empty files in place of
+// /etc/protocols.)
 var builtin = [...]struct {
 	name   string
 	number uint8
 }{
-	{"tcp", 6}, {"sctp", 132}, {"udp", 17}, {"udplite", 136}, {"icmp", 1},
-	{"icmpv6", 58}, {"ipv6-icmp", 58}, {"esp", 50}, {"ah", 51}, {"ipv6-mh", 135}, {"mh", 135},
-	{"all", 0}, {"dccp", 33}, {"ipcomp", 108},
+	{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"all", 0},
+	{"sctp", 132}, {"udplite", 136}, {"esp", 50}, {"ah", 51},
+	{"mobility-header", 135}, {"ipv6-mh", 135}, {"mh", 135},
 }
 
 func (d *DB) path(name string) string {
@@ -99,12 +115,22 @@ func (d *DB) Protocol(name string) (number uint8, ok bool) {
 	return 0, false
 }
 
-// ProtocolName is the name of a protocol number; "" if it has none.
-func (d *DB) ProtocolName(number uint8) string {
-	for _, b := range builtin {
-		if b.number == number {
-			return b.name
+// BuiltinProtocolName is the name that iptables itself has for a protocol
+// number; "" if it has none.
+func BuiltinProtocolName(number uint8) string {
+	for i := range builtin {
+		if builtin[i].number == number {
+			return builtin[i].name
 		}
+	}
+	return ""
+}
+
+// ProtocolName is the name of a protocol number, built in or of
+// /etc/protocols; "" if it has none.
+func (d *DB) ProtocolName(number uint8) string {
+	if name := BuiltinProtocolName(number); name != "" {
+		return name
 	}
 	d.loadProtocols()
 	for i := range d.protocols {
