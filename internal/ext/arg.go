@@ -13,8 +13,18 @@ import (
 type Context struct {
 	Family rule.Family
 	Table  string
-	Rule   *rule.Rule // what was understood so far: all of it in Check
+	Rule   *rule.Rule // what was understood so far, in the order of the command line: all of it in Check
 	Names  *netdb.DB  // services, protocols and the like, by name
+
+	// Warn takes a line for stderr about something odd that is accepted; nil drops it.
+	Warn func(line string)
+}
+
+// Warnf tells of something odd that is accepted nevertheless.
+func (c *Context) Warnf(format string, args ...any) {
+	if c.Warn != nil {
+		c.Warn(fmt.Sprintf(format, args...))
+	}
 }
 
 // Arg is one option as it was given.
@@ -25,7 +35,11 @@ type Arg struct {
 	Not    bool   // "!" stood before it
 	Value  string // its argument; "" for an option without
 	Second string // the second argument of an option with two
+	in     *Instance
 }
+
+// Given reports whether an option of the same extension was given before this one.
+func (a *Arg) Given(name string) bool { return a.in.Given(name) }
 
 // Error is a parameter problem of an extension's option: exit code 2.
 type Error struct {
@@ -73,6 +87,35 @@ func ParseUint(s string) (uint64, bool) {
 	}
 	n, err := strconv.ParseUint(t, 0, 64)
 	return n, err == nil
+}
+
+// leadingUint reads the number at the beginning of s as strtoul(3) with base 0
+// does, and gives what follows it. False if no number up to max stands there.
+func leadingUint(s string, max uint64) (n uint64, rest string, ok bool) {
+	t := strings.TrimLeft(s, " \t")
+	t = strings.TrimPrefix(t, "+")
+	base, digits := uint64(10), "0123456789"
+	switch {
+	case len(t) > 2 && t[0] == '0' && t[1]|0x20 == 'x' && isHex(t[:3]):
+		base, digits, t = 16, "0123456789abcdef", t[2:]
+	case t != "" && t[0] == '0':
+		base, digits = 8, "01234567"
+	}
+	i := 0
+	for ; i < len(t); i++ {
+		c := t[i]
+		if base == 16 && c >= 'A' && c <= 'F' {
+			c |= 0x20
+		}
+		d := strings.IndexByte(digits, c)
+		if d < 0 {
+			break
+		}
+		if n = n*base + uint64(d); n > max {
+			return 0, s, false
+		}
+	}
+	return n, t[i:], i > 0
 }
 
 func isHex(s string) bool {

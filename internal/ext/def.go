@@ -2,6 +2,7 @@ package ext
 
 import (
 	"reflect"
+	"slices"
 
 	"moat/internal/kernel/nft"
 	"moat/internal/rule"
@@ -37,13 +38,19 @@ type Revision struct {
 	Rev      uint8
 	Size     int      // bytes of the struct, before XT_ALIGN padding
 	Families Families // 0 means all families of the Def
+	Kernel   string   // the kernel's name of this layout, if not the Def's
+	ReadOnly bool     // iptables 1.8.9 reads it at most, and never writes it
 }
+
+// in reports whether the layout is one for family f.
+func (r *Revision) in(f rule.Family) bool { return r.Families == 0 || r.Families.Has(f) }
 
 // Option is one option of an extension, as on the command line.
 type Option struct {
 	Name     string   // without its dashes
 	Aliases  []string // other names of the same option
 	Value    string   // what follows, named as in the manual: "" nothing, two words two arguments
+	Optional bool     // the argument may be left out; Arg.Value is then ""
 	Not      bool     // "!" may stand before it
 	Repeat   bool     // may be given more than once
 	Required bool     // must be given
@@ -54,12 +61,14 @@ type Option struct {
 
 // Def is what every part of Moat needs to know of an extension before it meets one.
 type Def struct {
-	Name      string // as after -m or -j
-	Kernel    string // the kernel's name if it is another
+	Name      string   // as after -m or -j, and as printed
+	Aliases   []string // other names that -m and -j take
+	Kernel    string   // the kernel's name if it is another
 	Kind      Kind
 	Families  Families
 	Summary   string // one line for the manual and help
 	Options   []Option
+	AnyOf     []string   // at least one of these options must be given
 	Revisions []Revision // oldest first; none for an extension with only a native form
 	// Protocols are the protocols that load the match when -p names them and an
 	// unknown option follows (implicit match).
@@ -141,7 +150,7 @@ func All() []*Def { return defs }
 // Find gives the extension that name means for a family; nil if there is none.
 func Find(kind Kind, name string, f rule.Family) *Def {
 	for _, d := range defs {
-		if d.Name == name && d.Kind == kind && d.Families.Has(f) {
+		if d.Kind == kind && d.Families.Has(f) && (d.Name == name || slices.Contains(d.Aliases, name)) {
 			return d
 		}
 	}
@@ -154,13 +163,13 @@ func Find(kind Kind, name string, f rule.Family) *Def {
 func FindKernel(kind Kind, name []byte, rev uint8, f rule.Family) *Def {
 	var other *Def
 	for _, d := range defs {
-		if d.Kind != kind || !d.Families.Has(f) || !d.hasRevision(rev, f) {
+		if d.Kind != kind || !d.Families.Has(f) || d.layout(name, rev, f) == nil {
 			continue
 		}
-		if d.Name == string(name) && (d.Kernel == "" || d.Kernel == d.Name) {
+		if d.Name == string(name) {
 			return d
 		}
-		if d.Kernel == string(name) && other == nil {
+		if other == nil {
 			other = d
 		}
 	}
@@ -190,16 +199,19 @@ func (d *Def) KernelName() string {
 	return d.Name
 }
 
-func (d *Def) hasRevision(rev uint8, f rule.Family) bool {
-	r := d.revision(rev, f)
-	return r != nil
+// kernelName is the kernel's name of one of d's layouts.
+func (d *Def) kernelName(r *Revision) string {
+	if r.Kernel != "" {
+		return r.Kernel
+	}
+	return d.KernelName()
 }
 
-// revision finds the layout numbered rev for a family.
-func (d *Def) revision(rev uint8, f rule.Family) *Revision {
+// layout finds the layout that the kernel calls name and numbers rev.
+func (d *Def) layout(name []byte, rev uint8, f rule.Family) *Revision {
 	for i := range d.Revisions {
 		r := &d.Revisions[i]
-		if r.Rev == rev && (r.Families == 0 || r.Families.Has(f)) {
+		if r.Rev == rev && r.in(f) && d.kernelName(r) == string(name) {
 			return r
 		}
 	}

@@ -41,9 +41,9 @@ func (e *Encoder) putXT(x XT) error {
 	}
 	var open nft.XT
 	if d.Kind == Match {
-		open = e.BeginMatch(d.KernelName(), rev.Rev)
+		open = e.BeginMatch(d.kernelName(rev), rev.Rev)
 	} else {
-		open = e.BeginTarget(d.KernelName(), rev.Rev)
+		open = e.BeginTarget(d.kernelName(rev), rev.Rev)
 	}
 	w := nft.NewInfo(e.Buffer)
 	x.Info(w, rev.Rev, e.Family)
@@ -55,14 +55,14 @@ func (e *Encoder) putXT(x XT) error {
 	return nil
 }
 
-// choose gives the newest revision that the kernel has. With only one to
+// choose gives the newest revision that 1.8.9 writes and the kernel has. With only one to
 // choose from, the kernel answers when it sees the rule.
 func (e *Encoder) choose(d *Def) (*Revision, error) {
 	var last *Revision
 	many := false
 	for i := range d.Revisions {
 		r := &d.Revisions[i]
-		if r.Families == 0 || r.Families.Has(e.Family) {
+		if r.in(e.Family) && !r.ReadOnly {
 			many = last != nil
 			last = r
 		}
@@ -75,10 +75,10 @@ func (e *Encoder) choose(d *Def) (*Revision, error) {
 	}
 	for i := len(d.Revisions) - 1; i >= 0; i-- {
 		r := &d.Revisions[i]
-		if r.Families != 0 && !r.Families.Has(e.Family) {
+		if !r.in(e.Family) || r.ReadOnly {
 			continue
 		}
-		if e.Kernel.HasRevision(e.Family, d.Kind, d.KernelName(), r.Rev) {
+		if e.Kernel.HasRevision(e.Family, d.Kind, d.kernelName(r), r.Rev) {
 			return r, nil
 		}
 	}
@@ -140,7 +140,7 @@ func (d *Decoder) XT(t *nft.Term) {
 // readXT reads a payload, which may be padded but not shorter than its struct.
 func readXT(x XT, def *Def, t *nft.Term, f rule.Family) bool {
 	r := nft.NewInfoReader(t.Info)
-	if len(t.Info) < def.revision(t.Rev, f).Size {
+	if layout := def.layout(t.Name, t.Rev, f); layout == nil || len(t.Info) < layout.Size {
 		return false
 	}
 	return x.Read(r, t.Rev, f) == nil && r.Err() == nil

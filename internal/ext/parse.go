@@ -1,6 +1,9 @@
 package ext
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Instance is an extension while its options are read.
 type Instance struct {
@@ -15,7 +18,7 @@ func NewInstance(d *Def, c *Context) *Instance { return &Instance{Ext: d.New(c.F
 func (in *Instance) Set(c *Context, index int, not bool, value, second string) error {
 	d := in.Ext.Def()
 	o := &d.Options[index]
-	a := &Arg{Context: c, Ext: in.Ext, Option: o, Not: not, Value: value, Second: second}
+	a := &Arg{Context: c, in: in, Ext: in.Ext, Option: o, Not: not, Value: value, Second: second}
 	if not && !o.Not {
 		return a.Errorf("cannot be inverted.")
 	}
@@ -40,10 +43,21 @@ func (in *Instance) Finish(c *Context) error {
 			return err
 		}
 	}
+	if err := in.finishAnyOf(d.AnyOf); err != nil {
+		return err
+	}
 	if x, ok := in.Ext.(Checker); ok {
 		return x.Check(c)
 	}
 	return nil
+}
+
+// finishAnyOf asks for at least one of the options named, if any are.
+func (in *Instance) finishAnyOf(names []string) error {
+	if len(names) == 0 || slices.ContainsFunc(names, in.Given) {
+		return nil
+	}
+	return Errorf(in.Ext, "needs one of the options --%s", strings.Join(names, ", --"))
 }
 
 func (in *Instance) finishOption(o *Option, given bool) error {
