@@ -122,7 +122,7 @@ func table6(t testing.TB) *rule.Table {
 	proto := func(n uint16) rule.Protocol { return rule.Protocol{Number: n} }
 	input := []*rule.Rule{
 		{Src: a("::1"), Dst: a("2001:db8::1"), In: iface("lo"), Proto: proto(6), Matches: []rule.Match{match(t, rule.IPv6, "tcp", "dport", "22")}, Target: rule.Accept},
-		{Counters: rule.Counters{Packets: 1, Bytes: 2}, Src: a("!2001:db8::/32"), Dst: a("!2001::/ffff:0:ffff::"), Proto: proto(58), Target: rule.Jump{Chain: "c6"}},
+		{Src: a("!2001:db8::/32"), Dst: a("!2001::/ffff:0:ffff::"), Proto: proto(58), Target: rule.Jump{Chain: "c6"}},
 		{Src: a("::1.2.3.4"), Dst: a("::ffff:1.2.3.4")},
 		{Src: a("::5:6"), Dst: a("::1:0:0"), Target: rule.Jump{Chain: "c6", Goto: true}},
 		{Src: a("::"), Dst: a("!::"), Target: rule.Drop},
@@ -186,7 +186,7 @@ func saveTable(t *rule.Table, f rule.Family, counters bool) []byte {
 	AppendTable(p, t, SaveOptions{Program: f.Program() + "-nft-save", Counters: counters, Now: time.Now()})
 	lines := bytes.SplitAfter(p.B, []byte("\n"))
 	for i, line := range lines {
-		if at := bytes.Index(line, []byte(" on ")); line != nil && bytes.HasPrefix(line, []byte("#")) {
+		if at := bytes.Index(line, []byte(" on ")); at >= 0 && line[0] == '#' {
 			lines[i] = append(line[:at:at], " on DATE\n"...)
 		}
 	}
@@ -201,14 +201,15 @@ func golden(t *testing.T, name string) map[string]string {
 		t.Fatal(err)
 	}
 	sections := map[string]string{}
-	for _, s := range strings.Split("\n"+string(data), "\n### ")[1:] {
-		head, body, _ := strings.Cut(s, "\n")
-		sections[strings.TrimSpace(head)] = body + "\n"
+	name = ""
+	for line := range strings.SplitAfterSeq(string(data), "\n") {
+		if head, ok := strings.CutPrefix(line, "### "); ok {
+			name = strings.TrimSpace(head)
+			continue
+		}
+		sections[name] += line
 	}
-	// The split took the newline before each head; the last section kept its own.
-	last := strings.LastIndex(string(data), "### ")
-	head, body, _ := strings.Cut(string(data)[last+4:], "\n")
-	sections[strings.TrimSpace(head)] = body
+	delete(sections, "") // after the last newline
 	return sections
 }
 
