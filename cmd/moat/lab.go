@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"moat/internal/cli"
 	"moat/internal/lab"
 )
 
@@ -19,12 +21,16 @@ type exitCode int
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // labLinks are the programs that stand first in the PATH of a lab's shell.
-var labLinks = []string{
-	"iptables", "iptables-save", "iptables-restore", "iptables-apply",
-	"ip6tables", "ip6tables-save", "ip6tables-restore", "ip6tables-apply",
-	"iptables-nft", "iptables-nft-save", "iptables-nft-restore",
-	"ip6tables-nft", "ip6tables-nft-save", "ip6tables-nft-restore",
-	"netfilter-persistent",
+func labLinks() []string {
+	var names []string
+	for i := range cli.Programs {
+		name := cli.Programs[i].Name
+		names = append(names, name)
+		if nft := strings.Replace(name, "tables", "tables-nft", 1); nft != name {
+			names = append(names, nft)
+		}
+	}
+	return names
 }
 
 // newLabCommand gives `moat lab`, `moat lab run` and the commands that the
@@ -97,7 +103,7 @@ func inLab(ctx context.Context, f func(context.Context, lab.Options) (int, error
 		return err
 	}
 	code, err = f(ctx, lab.Options{
-		Program: program, Links: labLinks,
+		Program: program, Links: labLinks(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Color: isTerminal(os.Stdout),
 	})
 	if err != nil {

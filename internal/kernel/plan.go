@@ -18,6 +18,7 @@ type plan struct {
 	script *change.Script
 	gen    uint32
 	read   bool // the plan rests on what was read: it is tied to the generation
+	dry    bool // nothing is sent
 	tables []*tableState
 }
 
@@ -305,4 +306,16 @@ func (c *chainState) clear(op int) {
 		c.flush = op + 1
 	}
 	c.loaded, c.rules, c.head, c.tail, c.dead = true, nil, nil, nil, nil
+}
+
+// Check says if Apply would take a script, as far as that can be known without
+// the kernel's own check of the rules, and changes nothing.
+func (k *Kernel) Check(s *change.Script) error {
+	for range maxTries {
+		p := &plan{k: k, family: s.Family, script: s, dry: true}
+		if err := p.run(); !isRace(err) {
+			return permission(err)
+		}
+	}
+	return &Error{Code: ExitResource, Msg: "the ruleset keeps changing: the check was given up after many tries"}
 }

@@ -29,6 +29,9 @@ func (p *plan) commit() error {
 			}
 		}
 	}
+	if p.dry {
+		return nil
+	}
 	if b.Messages() > 0 {
 		if err := p.k.conn.Commit(b); err != nil {
 			return p.explain(err)

@@ -36,16 +36,24 @@ type Head struct {
 	Use    uint32 // the kernel's count of rules in the chain and jumps to it
 }
 
+// saveOrder is the order in which iptables-nft-save 1.8.9 writes the tables,
+// whatever the order of their making (found by making them in five orders).
+var saveOrder = [...]string{"mangle", "security", "raw", "filter", "nat"}
+
 // Tables gives the names of the tables of iptables that the kernel has, in the
-// order in which iptables-save writes them: oldest first.
+// order in which iptables-save writes them.
 func (k *Kernel) Tables(f rule.Family) ([]string, error) {
-	var names []string
+	has := map[string]bool{}
 	err := k.conn.DumpTables(uint8(f), func(t *nft.Table) error {
-		if t.Family == uint8(f) && rule.FindLayout(t.Name) != nil {
-			names = append(names, t.Name)
-		}
+		has[t.Name] = has[t.Name] || t.Family == uint8(f)
 		return nil
 	})
+	var names []string
+	for _, name := range saveOrder {
+		if has[name] {
+			names = append(names, name)
+		}
+	}
 	return names, err
 }
 

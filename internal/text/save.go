@@ -73,3 +73,11 @@ func AppendTable(p *ext.Printer, t *rule.Table, o SaveOptions) {
 	}
 	p.B = AppendSaveFoot(p.B, o)
 }
+
+// AppendForeignChains appends the line that tells of base chains in a table
+// which are not those of iptables.
+func AppendForeignChains(b []byte, table string) []byte {
+	b = append(b, "# Table `"...)
+	b = append(b, table...)
+	return append(b, "' contains incompatible base-chains, use 'nft' tool to list them.\n"...)
+}

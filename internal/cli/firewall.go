@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+
+	"moat/internal/change"
+	"moat/internal/kernel"
+	"moat/internal/netdb"
+	"moat/internal/persist"
+	"moat/internal/rule"
+	"moat/internal/text"
+)
+
+// firewall gives packages persist and commit the kernel of this network namespace.
+type firewall struct{}
+
+// Save writes every table of the family in save format.
+func (firewall) Save(f rule.Family, w io.Writer, counters bool) error {
+	k, err := kernel.Open()
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return saveTables(k, f, nil, saveOptions(f, counters), w)
+}
+
+// Restore makes a text in save format the state of its tables.
+func (firewall) Restore(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error {
+	s, err := parse(f, name, r, text.RestoreOptions{Counters: o.Counters, NoFlush: o.NoFlush})
+	if err != nil {
+		return err
+	}
+	k, err := kernel.Open()
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return named(name, k.Apply(s))
+}
+
+// Check says if Restore would understand the text.
+func (firewall) Check(f rule.Family, name string, r io.Reader) error {
+	_, err := parse(f, name, r, text.RestoreOptions{})
+	return err
+}
+
+// Flush empties every table of iptables that the kernel has: policies first,
+// so that no packet meets an empty chain with policy DROP.
+func (firewall) Flush(f rule.Family) error {
+	k, err := kernel.Open()
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	tables, err := k.Tables(f)
+	if err != nil {
+		return err
+	}
+	s := &change.Script{Family: f}
+	for _, table := range tables {
+		v, err := k.View(f, table)
+		if err != nil {
+			return err
+		}
+		for _, h := range v.Chains {
+			if h.Exists && h.Base != nil {
+				s.Ops = append(s.Ops, change.Op{Kind: change.SetPolicy, Table: table, Chain: h.Name, Policy: rule.Accept})
+			}
+		}
+		s.Ops = append(s.Ops, change.Op{Kind: change.Flush, Table: table})
+		for _, h := range v.Chains {
+			if h.Base == nil {
+				s.Ops = append(s.Ops, change.Op{Kind: change.DeleteChain, Table: table, Chain: h.Name})
+			}
+		}
+	}
+	if len(s.Ops) == 0 {
+		return nil
+	}
+	return k.Apply(s)
+}
+
+func parse(f rule.Family, name string, r io.Reader, o text.RestoreOptions) (*change.Script, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := text.ParseRestore(f, f.Program()+"-restore", data, o, &netdb.DB{})
+	return s, named(name, err)
+}
+
+// named puts the file and the place into an error: "rules.v4:14:23: …".
+func named(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var t *text.Error
+	if errors.As(worded(name, err), &t) {
+		return &fileError{name: name, cause: t}
+	}
+	return err
+}
+
+// fileError is an error in a file of rules.
+type fileError struct {
+	name  string
+	cause *text.Error
+}
+
+// Error is one line: file, line and column as far as known, what is wrong.
+func (e *fileError) Error() string {
+	at := e.name
+	if p := e.place(); p.Line > 0 {
+		at += ":" + strconv.Itoa(p.Line)
+		if p.Column > 0 {
+			at += ":" + strconv.Itoa(p.Column)
+		}
+	}
+	_, msg, found := strings.Cut(e.cause.Msg, "\n")
+	if !found {
+		msg = e.cause.Msg
+	}
+	return at + ": " + strings.TrimSpace(msg)
+}
+
+// place is where in the file the error is; an error of the kernel has it in
+// the operation that failed.
+func (e *fileError) place() change.Place {
+	var k *kernel.Error
+	if errors.As(e.cause, &k) && k.Op != nil {
+		return k.Op.Place
+	}
+	return e.cause.Place
+}
+
+// Unwrap gives the error without the file.
+func (e *fileError) Unwrap() error { return e.cause }

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"os"
+
+	"moat/internal/commit"
+	"moat/internal/persist"
+	"moat/internal/rule"
+)
+
+// runPersistent is netfilter-persistent, for both families.
+func runPersistent(env Env, _ rule.Family) int {
+	return persist.Main(persist.Env{
+		Program: env.Program, Args: env.Args, Environ: os.Environ(),
+		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: firewall{},
+	})
+}
+
+// runApply is iptables-apply and ip6tables-apply.
+func runApply(env Env, f rule.Family) int {
+	return commit.Main(commit.Env{
+		Family: f, Args: env.Args, Environ: os.Environ(), Version: Version,
+		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: firewall{},
+	})
+}
+
+// Version is Moat's own version, as "moat version" prints it.
+const Version = "0.1.0"
