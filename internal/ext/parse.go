@@ -9,6 +9,7 @@ import (
 type Instance struct {
 	Ext  Ext
 	seen uint64 // bit i: option i of Def.Options was given
+	arg  Arg    // of the last Set, here so that no option costs an allocation
 }
 
 // NewInstance begins reading an extension's options.
@@ -18,7 +19,8 @@ func NewInstance(d *Def, c *Context) *Instance { return &Instance{Ext: d.New(c.F
 func (in *Instance) Set(c *Context, index int, not bool, value, second string) error {
 	d := in.Ext.Def()
 	o := &d.Options[index]
-	a := &Arg{Context: c, in: in, Ext: in.Ext, Option: o, Not: not, Value: value, Second: second}
+	a := &in.arg
+	*a = Arg{Context: c, in: in, Ext: in.Ext, Option: o, Not: not, Value: value, Second: second}
 	if not && !o.Not {
 		return a.Errorf("cannot be inverted.")
 	}

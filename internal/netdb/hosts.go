@@ -45,6 +45,9 @@ func (d *DB) Hosts(name string, addrLen int) ([]netip.Addr, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()
+	if d.Lookup != nil {
+		return d.Lookup(ctx, network, name)
+	}
 	return net.DefaultResolver.LookupNetIP(ctx, network, name)
 }
 

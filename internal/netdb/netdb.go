@@ -22,6 +22,9 @@ type DB struct {
 	// Resolve gives the names of an address that /etc/hosts does not have; nil
 	// is the host's resolver.
 	Resolve func(ctx context.Context, addr string) ([]string, error)
+	// Lookup gives the addresses of a name that /etc/hosts does not have, in
+	// network "ip4" or "ip6"; nil is the host's resolver.
+	Lookup func(ctx context.Context, network, name string) ([]netip.Addr, error)
 
 	services  []service
 	protocols []protocol

@@ -1,7 +1,10 @@
 package text
 
 import (
+	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -11,8 +14,15 @@ import (
 	"moat/internal/rule"
 )
 
-// someNames knows the names of testdata/names only.
-func someNames() *netdb.DB { return &netdb.DB{Etc: "testdata/names"} }
+// someNames knows the names of testdata/names only, and asks no server.
+func someNames() *netdb.DB {
+	names := testNames()
+	names.Etc = "testdata/names"
+	names.Lookup = func(context.Context, string, string) ([]netip.Addr, error) {
+		return nil, &net.DNSError{IsNotFound: true}
+	}
+	return names
+}
 
 // words splits a command line at blanks; "_" stands for an empty argument.
 func words(line string) []string {
@@ -475,5 +485,16 @@ func TestWarnings(t *testing.T) {
 		if got := strings.Join(cmd.Warnings, "\n"); got != c.want {
 			t.Errorf("%q: got %q, want %q", c.args, got, c.want)
 		}
+	}
+}
+
+// TestShortLetters compares the letters with the table they stand for.
+func TestShortLetters(t *testing.T) {
+	var letters []byte
+	for i := range baseOptions {
+		letters = append(letters, baseOptions[i].letter)
+	}
+	if string(letters) != shortLetters {
+		t.Errorf("shortLetters is %q, want %q", shortLetters, letters)
 	}
 }

@@ -49,13 +49,15 @@ func shortOption(letter byte) *option {
 	if letter == '0' { // --line-numbers has no short form
 		return nil
 	}
-	for i := range baseOptions {
-		if baseOptions[i].letter == letter {
-			return &baseOptions[i]
-		}
+	i := strings.IndexByte(shortLetters, letter)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return &baseOptions[i]
 }
+
+// shortLetters are the letters of baseOptions in their order.
+const shortLetters = "ADCIRLSFZNXEPsdsdppiojgtmcMnvxwWffVh046"
 
 // found is what a long name means: an option of iptables, or of an extension
 // of this command.

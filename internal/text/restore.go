@@ -30,6 +30,10 @@ func ParseRestore(family rule.Family, program string, data []byte, o RestoreOpti
 	text := string(data)
 	r.ops = make([]change.Op, 0, strings.Count(text, "\n")+1)
 	r.script = change.Script{Family: family}
+	if at := strings.IndexByte(text, 0); at >= 0 {
+		r.line = strings.Count(text[:at], "\n") + 1
+		return nil, r.fail("a zero byte stands in column %d", at-strings.LastIndexByte(text[:at], '\n'))
+	}
 	for text != "" {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
@@ -180,9 +184,6 @@ func (r *restoreParser) readRule(line string) error {
 	spec, err := r.readCounters(line)
 	if err != nil {
 		return err
-	}
-	if at := strings.IndexByte(spec, 0); at >= 0 {
-		return r.fail("a zero byte stands in column %d", len(line)-len(spec)+at+1)
 	}
 	if err := r.tokenize(spec, len(line)-len(spec)+1); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 
@@ -35,19 +36,15 @@ func (l *addressList) all() []rule.Address {
 
 // finishAddresses reads the arguments of -s and -d.
 func (p *parser) finishAddresses() error {
-	for _, side := range []struct {
-		letter byte
-		list   *addressList
-		to     *rule.Address
-	}{{'s', &p.src, &p.rule.Src}, {'d', &p.dst, &p.rule.Dst}} {
-		if !p.given.has(side.letter) {
-			continue
-		}
-		p.at = side.list.at
-		if err := p.readAddresses(side.list); err != nil {
+	if p.given.has('s') {
+		if err := p.readAddresses(&p.src, &p.rule.Src); err != nil {
 			return err
 		}
-		*side.to = side.list.all()[0]
+	}
+	if p.given.has('d') {
+		if err := p.readAddresses(&p.dst, &p.rule.Dst); err != nil {
+			return err
+		}
 	}
 	p.at = -1
 	if p.verb == verbReplace && (p.src.len() > 1 || p.dst.len() > 1) {
@@ -56,38 +53,29 @@ func (p *parser) finishAddresses() error {
 	return nil
 }
 
-// readAddresses reads a comma list of addresses, networks and names.
-func (p *parser) readAddresses(l *addressList) error {
-	first, rest, several := strings.Cut(l.text, ",")
-	if !several {
-		a, names, err := p.address(first, l.not)
-		l.one = a
-		if len(names) > 0 {
-			l.more = names
+// readAddresses reads a comma list of addresses, networks and names; to is
+// given the first.
+func (p *parser) readAddresses(l *addressList, to *rule.Address) (err error) {
+	p.at = l.at
+	if strings.IndexByte(l.text, ',') < 0 {
+		l.one, l.more, err = p.address(l.text, l.not)
+	} else {
+		for text := range strings.SplitSeq(l.text, ",") {
+			a, names, err := p.address(text, l.not)
+			if err != nil {
+				return err
+			}
+			if len(names) == 0 {
+				names = []rule.Address{a}
+			}
+			l.more = append(l.more, names...)
 		}
-		if err == nil && l.not && len(l.more) > 1 {
-			return p.fail("! not allowed with multiple source or destination IP addresses")
-		}
-		return err
 	}
-	if l.not {
+	if err == nil && l.not && len(l.more) > 1 {
 		return p.fail("! not allowed with multiple source or destination IP addresses")
 	}
-	for {
-		a, names, err := p.address(first, false)
-		if err != nil {
-			return err
-		}
-		if len(names) > 0 {
-			l.more = append(l.more, names...)
-		} else {
-			l.more = append(l.more, a)
-		}
-		if !several {
-			return nil
-		}
-		first, rest, several = strings.Cut(rest, ",")
-	}
+	*to = l.all()[0]
+	return err
 }
 
 // address reads ADDRESS or ADDRESS/MASK. A host name with several addresses
@@ -251,13 +239,14 @@ func parseMask(s string, f rule.Family) (netip.Addr, bool) {
 
 // prefixMask is the mask with the first n bits set.
 func prefixMask(n int, f rule.Family) netip.Addr {
-	var b [16]byte
-	for i := 0; i < n; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
 	if f == rule.IPv4 {
-		return netip.AddrFrom4([4]byte(b[:4]))
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], ^uint32(0)<<(32-n))
+		return netip.AddrFrom4(b)
 	}
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], ^uint64(0)<<(64-min(n, 64)))
+	binary.BigEndian.PutUint64(b[8:], ^uint64(0)<<(128-max(n, 64)))
 	return netip.AddrFrom16(b)
 }
 

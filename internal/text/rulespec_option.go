@@ -58,11 +58,12 @@ func (p *parser) takeProtocol(value string, not bool) error {
 }
 
 func (p *parser) protocol(value string) (number uint8, ok bool) {
-	if n, ok := ext.ParseUint(value); ok {
-		return uint8(n), n <= 255
-	}
 	if value == "" {
 		return 0, false
+	}
+	if value[0] <= '9' { // no name begins so: a digit, a blank or a sign
+		n, ok := ext.ParseUint(value)
+		return uint8(n), ok && n <= 255
 	}
 	return p.names.Protocol(strings.ToLower(value))
 }
