@@ -123,7 +123,7 @@ func appendHelpItem(b []byte, indent string, item *helpItem) []byte {
 // appendExplanation moves from column width to helpColumn, to the next line if
 // need be, and appends the text.
 func appendExplanation(b []byte, width int, help string) []byte {
-	if width >= helpColumn {
+	if width+2 > helpColumn {
 		b = append(b, '\n')
 		width = 0
 	}
