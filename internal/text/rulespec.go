@@ -87,6 +87,10 @@ func (p *parser) takeTarget(name string, jump, not bool) error {
 	if err := p.once('j', not); err != nil {
 		return err
 	}
+	if v, ok := rule.ParseVerdict(name); ok && jump {
+		p.rule.Target = v
+		return nil
+	}
 	switch {
 	case name == "":
 		return p.fail("Invalid target name (too short)")
@@ -96,10 +100,6 @@ func (p *parser) takeTarget(name string, jump, not bool) error {
 		return p.fail("Invalid target name `%s'", name)
 	case !jump:
 		p.rule.Target = rule.Jump{Chain: name, Goto: true}
-		return nil
-	}
-	if v, ok := rule.ParseVerdict(name); ok {
-		p.rule.Target = v
 		return nil
 	}
 	d := p.findExtension(ext.Target, name)

@@ -81,7 +81,9 @@ func (p *parser) readAddresses(l *addressList, to *rule.Address) (err error) {
 // address reads ADDRESS or ADDRESS/MASK. A host name with several addresses
 // gives them all in names.
 func (p *parser) address(s string, not bool) (a rule.Address, names []rule.Address, err error) {
-	s = strings.TrimLeft(s, " \t")
+	if s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = strings.TrimLeft(s, " \t")
+	}
 	host, maskText := s, ""
 	mask := allOnes(p.family)
 	slash := strings.LastIndexByte(s, '/')
