@@ -24,20 +24,12 @@ func runCommand(env Env, f rule.Family) int {
 	case cmd.Version:
 		return env.print([]byte(text.Version(program) + "\n"))
 	case cmd.Help != nil:
-		return env.print(help(program, f, cmd.Help))
+		return env.print(text.AppendHelp(nil, program, f, cmd.Help.Named))
 	}
 	if err := env.command(program, cmd, names); err != nil {
 		return env.fail(program, err)
 	}
 	return 0
-}
-
-func help(program string, f rule.Family, h *text.HelpRequest) []byte {
-	named := h.Matches
-	if h.Target != nil {
-		named = append(named, h.Target)
-	}
-	return text.AppendHelp(nil, program, f, named)
 }
 
 // command lists, then changes: "-L -Z" shows the counters and clears them.

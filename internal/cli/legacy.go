@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"strings"
 
 	"moat/internal/rule"
 )
@@ -18,7 +19,7 @@ func (env Env) warnLegacy(f rule.Family) {
 		return // no such tables, or no right to know
 	}
 	suffix := ""
-	if Find(env.Program) != nil && Find(env.Program).Name == f.Program()+"-save" {
+	if strings.HasSuffix(env.Program, "-save") {
 		suffix = "-save"
 	}
 	env.complain("# Warning: " + program + "-legacy tables present, use " + program + "-legacy" + suffix + " to see them")

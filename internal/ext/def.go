@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -120,6 +121,38 @@ type Native interface {
 	// Encode appends the expressions and reports true, or reports false when
 	// this value needs the xt form instead.
 	Encode(e *Encoder) bool
+}
+
+// Matcher is a match that a packet can decide. One that depends on time, rates
+// or history is no Matcher: it is unknown.
+type Matcher interface {
+	// Match says whether the packet meets the condition, or that what was told
+	// of the packet does not decide it. It mirrors what the kernel does, also
+	// where that is odd; it must not change the packet or keep it.
+	Match(p *packet.Packet) packet.Answer
+}
+
+// Mutator is a target that changes the packet for the rules after it and goes on.
+type Mutator interface {
+	// Mutate changes the packet as the kernel would.
+	Mutate(p *packet.Packet)
+}
+
+// Fate is what becomes of a packet at a target extension.
+type Fate uint8
+
+const (
+	GoesOn  Fate = iota // to the next rule, like LOG and MARK
+	Accepts             // the packet is accepted in this chain's hook, like DNAT
+	Drops               // the packet ends here, unanswered
+	Rejects             // the packet ends here, and its sender is told
+	Queues              // a program decides
+)
+
+// Ender is a target that ends a packet's way through its hook. One that does
+// not implement it goes on.
+type Ender interface {
+	Fate() Fate
 }
 
 // Equaler is an Ext with its own idea of equality.
