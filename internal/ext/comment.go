@@ -20,7 +20,7 @@ var comment = Def{
 	Name: "comment", Kind: Match, Families: Both,
 	Summary: "a remark on the rule",
 	Options: []Option{
-		{Name: "comment", Value: "TEXT", Required: true, Help: "the remark, up to 256 characters"},
+		{Name: "comment", Value: "TEXT", Required: true, Help: "the remark, up to 255 characters"},
 	},
 	Revisions: []Revision{{Rev: 0, Size: xtMaxCommentLen}},
 	New:       func(rule.Family) Ext { return &Comment{} },
@@ -32,10 +32,7 @@ func (m *Comment) Name() string { return "comment" }
 func (m *Comment) Def() *Def    { return &comment }
 
 func (m *Comment) Set(a *Arg) error {
-	if len(a.Value) >= xtMaxCommentLen {
-		return a.Errorf("is too long: %d characters of at most %d", len(a.Value), xtMaxCommentLen-1)
-	}
-	m.Text = a.Value
+	m.Text = a.Value[:min(len(a.Value), xtMaxCommentLen-1)] // 1.8.9 cuts it off without a word
 	return nil
 }
 

@@ -88,7 +88,23 @@ func (m *Limit) Set(a *Arg) error {
 	if uint64(m.Rate) > xtLimitScale*uint64(m.Unit) {
 		return a.Errorf("%s is too fast: at most 10000/second", a.Value)
 	}
+	m.setPeriod(uint32(xtLimitScale * uint64(m.Unit) / uint64(m.Rate)))
 	return nil
+}
+
+// setPeriod sets the rate from the time between two packets in units of
+// 1/xtLimitScale seconds, which is all that 1.8.9 remembers of it: 120/minute
+// becomes 2/second and 40000/hour becomes 666/minute. It takes the first unit
+// that loses little: whose remainder is not greater than the rate.
+func (m *Limit) setPeriod(period uint32) {
+	for _, u := range rateUnits {
+		scale := u.seconds * xtLimitScale
+		m.Rate, m.Unit = scale/period, u.seconds
+		if period <= scale && scale/period >= scale%period {
+			return
+		}
+	}
+	m.Rate = max(m.Rate, 1)
 }
 
 func (m *Limit) Save(p *Printer) {
@@ -132,13 +148,7 @@ func (m *Limit) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 		return nft.ErrMalformed
 	}
 	m.Burst = burst
-	for _, u := range rateUnits {
-		m.Rate, m.Unit = u.seconds*xtLimitScale/avg, u.seconds
-		if m.Rate != 0 {
-			return nil
-		}
-	}
-	m.Rate = 1
+	m.setPeriod(avg)
 	return nil
 }
 

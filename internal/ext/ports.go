@@ -25,6 +25,13 @@ func (m *PortMatch) setPort(a *Arg, proto string) (err error) {
 	return err
 }
 
+// setLoose takes one port option as match udp does; see hostPorts.
+func (m *PortMatch) setLoose(a *Arg) error {
+	p, err := a.hostPorts()
+	m.Not, m.Range = a.Not, Range(p)
+	return err
+}
+
 // savePort prints a port option of the save format, or nothing for any port.
 func (m PortMatch) savePort(p *Printer, name string) {
 	if m.isAny() {

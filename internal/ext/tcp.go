@@ -67,7 +67,7 @@ func (m *TCP) Set(a *Arg) (err error) {
 	return err
 }
 
-// parseTCPFlags reads a comma list of flag names.
+// parseTCPFlags reads a comma list of flag names, in which names may be missing.
 func parseTCPFlags(a *Arg, s string) (bits uint8, err error) {
 next:
 	for name := range strings.SplitSeq(s, ",") {
@@ -76,6 +76,9 @@ next:
 				bits |= f.bit
 				continue next
 			}
+		}
+		if name == "" {
+			continue
 		}
 		return 0, a.Errorf("knows the flags SYN, ACK, FIN, RST, URG, PSH, ALL and NONE, not %q", name)
 	}
@@ -198,7 +201,7 @@ func (m *TCP) Encode(e *Encoder) bool {
 	if m.Option != 0 || m.NotOption || *m == (TCP{Src: anyPort, Dst: anyPort}) {
 		return false
 	}
-	if m.Mask != 0 || m.NotFlags {
+	if m.Mask != 0 { // flags that look at nothing leave no expression, even inverted
 		e.ExprPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1)
 		e.ExprBitwise([]byte{m.Mask})
 		e.ExprCmp(cmpOp(m.NotFlags), []byte{m.Comp})

@@ -33,9 +33,9 @@ func (m *UDP) Def() *Def    { return &udp }
 
 func (m *UDP) Set(a *Arg) error {
 	if a.Is("source-port") {
-		return m.Src.setPort(a, "udp")
+		return m.Src.setLoose(a)
 	}
-	return m.Dst.setPort(a, "udp")
+	return m.Dst.setLoose(a)
 }
 
 // Check asks for -p udp: the kernel would read the wrong header otherwise.
