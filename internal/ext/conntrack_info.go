@@ -85,12 +85,13 @@ func (m *Conntrack) Read(r *nft.InfoReader, rev uint8, f rule.Family) error {
 // what iptables has no words for.
 func (m *Conntrack) settle() error {
 	const other = xtConntrackAll &^ (xtConntrackState | xtConntrackStateAlias)
-	if m.Given&^xtConntrackAll != 0 || m.Not&^m.Given != 0 || m.Given == 0 || m.Status>>4 != 0 && m.Given&xtConntrackStatus != 0 {
+	if m.Given&^xtConntrackAll != 0 || m.Not&^m.Given != 0 || m.Given&^xtConntrackStateAlias == 0 || m.Status>>4 != 0 && m.Given&xtConntrackStatus != 0 {
 		return nft.ErrMalformed
 	}
 	if m.isState() && (m.Given&other != 0 || m.Given&xtConntrackState == 0) {
 		m.Given &^= xtConntrackStateAlias // more than -m state can say
 	}
+	m.Not &^= xtConntrackStateAlias
 	for i := range m.Addr {
 		if m.Given&(xtConntrackOrigSrc<<i) == 0 {
 			m.Addr[i] = AddrMask{}

@@ -103,6 +103,42 @@ func cmpOp(not bool) uint32 {
 	return nft.NFT_CMP_EQ
 }
 
+// addPortTerm adds a term to the conditions on both ports: a condition on one
+// of them, or a comparison with both at once, as nft writes it. False if the
+// term is neither, or says more than one range of ports can.
+func addPortTerm(t *nft.Term, src, dst *PortMatch) bool {
+	if l := &t.Load; l.IsPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4) && l.Mask == nil {
+		if t.Kind != nft.TermCompare || t.Op != nft.NFT_CMP_EQ || len(t.Value) != 4 || !src.isAny() || !dst.isAny() {
+			return false
+		}
+		s, d := binary.BigEndian.Uint16(t.Value), binary.BigEndian.Uint16(t.Value[2:])
+		src.Range, dst.Range = Range{s, s}, Range{d, d}
+		return true
+	}
+	offset, port, ok := portTerm(t)
+	switch {
+	case !ok || offset == 1:
+		return false
+	case offset == 0:
+		return src.narrow(port)
+	}
+	return dst.narrow(port)
+}
+
+// narrow adds a second condition on the same port, as nft writes both ends of a range.
+func (m *PortMatch) narrow(n PortMatch) bool {
+	if m.isAny() {
+		*m = n
+		return true
+	}
+	both := Range{max(m.From, n.From), min(m.To, n.To)}
+	if m.Not || n.Not || both.From > both.To {
+		return false
+	}
+	m.Range = both
+	return true
+}
+
 // portTerm reads a term as a condition on a 16-bit port; false if it is none.
 func portTerm(t *nft.Term) (offset uint32, m PortMatch, ok bool) {
 	l := &t.Load

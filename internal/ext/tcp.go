@@ -213,16 +213,16 @@ func (m *TCP) Encode(e *Encoder) bool {
 
 // tcpNative reads conditions on ports and flags of a rule for protocol 6.
 func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
-	if d.Rule.Proto.Number != 6 {
+	if !d.Rule.Proto.Is(6) {
 		return false
 	}
-	if offset, port, ok := portTerm(t); ok && offset != 1 {
+	src, dst := anyPort, anyPort
+	if m, ok := d.FindMatch(def).(*TCP); ok {
+		src, dst = m.Src, m.Dst
+	}
+	if addPortTerm(t, &src, &dst) {
 		m := d.Match(def).(*TCP)
-		if offset == 0 {
-			m.Src = port
-		} else {
-			m.Dst = port
-		}
+		m.Src, m.Dst = src, dst
 		return true
 	}
 	if t.Kind != nft.TermCompare || t.Op > nft.NFT_CMP_NEQ || len(t.Value) != 1 ||

@@ -90,15 +90,17 @@ func (m *UDP) Encode(e *Encoder) bool {
 
 // udpNative reads conditions on ports of a rule for protocol 17.
 func udpNative(d *Decoder, def *Def, t *nft.Term) bool {
-	offset, port, ok := portTerm(t)
-	if !ok || d.Rule.Proto.Number != 17 || offset == 1 {
+	if !d.Rule.Proto.Is(17) {
+		return false
+	}
+	src, dst := anyPort, anyPort
+	if m, ok := d.FindMatch(def).(*UDP); ok {
+		src, dst = m.Src, m.Dst
+	}
+	if !addPortTerm(t, &src, &dst) {
 		return false
 	}
 	m := d.Match(def).(*UDP)
-	if offset == 0 {
-		m.Src = port
-	} else {
-		m.Dst = port
-	}
+	m.Src, m.Dst = src, dst
 	return true
 }
