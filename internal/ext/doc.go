@@ -18,6 +18,11 @@
 //	Encode          (Native) expressions of nf_tables instead; Def.Native reads them
 //	Equal           (optional, Equaler) comparison; reflect.DeepEqual otherwise
 //
+// What iptables 1.8.9 makes of an extension's options stands row by row in
+// testdata/ext/NAME.txt; rows_test.go describes the form. A new extension needs
+// rows with its options, to which "go test -run TestDebian -update" writes the
+// answers of Debian's program; all tests, fuzzing included, then cover it.
+//
 // Fields are in units that people use: ports in host order, netip addresses.
 // What the kernel writes for itself into a struct is not a field, so that a
 // rule that has been running equals the rule as it was written.

@@ -149,6 +149,9 @@ func (m *Limit) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	}
 	m.Burst = burst
 	m.setPeriod(avg)
+	for range rateUnits { // 336/day is written as 14/hour: read it so at once
+		m.setPeriod(xtLimitScale * m.Unit / m.Rate)
+	}
 	return nil
 }
 
