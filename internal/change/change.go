@@ -25,6 +25,7 @@ const (
 	ReplaceTable             // "*table" in a restore file without --noflush: the table begins empty
 	DeclareChain             // ":CHAIN -" in a restore file: the chain exists and is empty
 	OpenTable                // "*table" in a restore file with --noflush: the table stays as it is
+	OpenChain                // Chain, a built-in one, exists; empty if it did not
 )
 
 // Place is where in a file an operation was written; zero for a command line.

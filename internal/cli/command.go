@@ -47,53 +47,55 @@ func (env Env) command(program string, cmd *text.Command, names *netdb.DB) error
 	if len(cmd.Ops) == 0 {
 		return nil
 	}
-	if cmd.Verbose > 0 {
-		if err := env.verbose(k, cmd, names); err != nil {
+	script := &change.Script{Family: cmd.Family, Ops: cmd.Ops}
+	if cmd.List != nil {
+		if err := zeroListed(k, cmd, script); err != nil {
 			return err
 		}
 	}
-	return k.Apply(&change.Script{Family: cmd.Family, Ops: cmd.Ops})
+	if cmd.Verbose == 0 || cmd.List != nil {
+		return k.Apply(script)
+	}
+	notes, err := k.ApplyVerbosely(script)
+	env.print(appendNotes(nil, cmd.Family, notes, names))
+	return err
 }
 
-// verbose prints what -v prints with a command that changes something: the rule,
-// or a line for each chain that is touched.
-func (env Env) verbose(k *kernel.Kernel, cmd *text.Command, names *netdb.DB) error {
-	p := ext.Printer{Family: cmd.Family, Numeric: true, Names: names}
-	for i := range cmd.Ops {
-		op := &cmd.Ops[i]
-		if op.Rule != nil {
-			text.AppendVerboseRule(&p, op.Rule)
-			continue
-		}
-		chains, err := touched(k, cmd.Family, op)
-		if err != nil {
-			return err
-		}
-		for _, name := range chains {
-			p.B = text.AppendVerboseChain(p.B, op.Kind, name)
+// appendNotes appends what -v prints with a command that changes something.
+func appendNotes(b []byte, f rule.Family, notes []kernel.Note, names *netdb.DB) []byte {
+	p := ext.Printer{B: b, Family: f, Numeric: true, Names: names}
+	for _, n := range notes {
+		if n.Chain == "" {
+			text.AppendVerboseRule(&p, n.Op.Rule)
+		} else {
+			p.B = text.AppendVerboseChain(p.B, n.Kind, n.Chain)
 		}
 	}
-	env.print(p.B)
-	return nil
+	return p.B
 }
 
-// touched names the chains that -F, -Z and -X act on.
-func touched(k *kernel.Kernel, f rule.Family, op *change.Op) ([]string, error) {
-	if op.Kind != change.Flush && op.Kind != change.Zero && op.Kind != change.DeleteChain || op.Num != 0 {
-		return nil, nil
+// zeroListed readies the -Z that stands beside -L or -S of a whole table: it
+// makes the built-in chains that were only seen, and fails without the table,
+// as iptables-nft 1.8.9 does.
+func zeroListed(k *kernel.Kernel, cmd *text.Command, s *change.Script) error {
+	if cmd.List.Chain != "" {
+		return nil
 	}
-	if op.Chain != "" {
-		return []string{op.Chain}, nil
-	}
-	v, err := k.View(f, op.Table)
+	v, err := k.View(cmd.Family, cmd.Table)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var names []string
+	var ops []change.Op
 	for _, h := range v.Chains {
-		if op.Kind != change.DeleteChain || h.Base == nil {
-			names = append(names, h.Name)
+		switch {
+		case h.Exists:
+		case !v.Exists:
+			return &kernel.Error{Code: kernel.ExitResource, Failed: true,
+				Msg: "CHAIN_ZERO failed (No such file or directory): chain " + h.Name}
+		default:
+			ops = append(ops, change.Op{Kind: change.OpenChain, Table: cmd.Table, Chain: h.Name})
 		}
 	}
-	return names, nil
+	s.Ops = append(ops, s.Ops...)
+	return nil
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 
-	"moat/internal/change"
 	"moat/internal/kernel"
 	"moat/internal/netdb"
 	"moat/internal/rule"
@@ -50,15 +52,39 @@ func (env Env) restore(program string, f rule.Family, args *text.RestoreArgs) er
 		return err
 	}
 	defer k.Close()
-	if args.Verbose > 0 && !args.NoFlush {
-		if err := env.verboseRestore(k, script); err != nil {
-			return err
+	switch {
+	case args.Test:
+		return k.Check(script)
+	case args.Verbose == 0:
+		return k.Apply(script)
+	}
+	notes, err := k.ApplyVerbosely(script)
+	env.print(appendProgress(data, f, notes, args.NoFlush))
+	return err
+}
+
+// appendProgress gives what restore -v prints: the comments of the file and,
+// but for --noflush, what was done between them.
+func appendProgress(data []byte, f rule.Family, notes []kernel.Note, noFlush bool) []byte {
+	var out []byte
+	names := &netdb.DB{}
+	if noFlush {
+		notes = nil
+	}
+	number := 0
+	for line := range bytes.Lines(data) {
+		number++
+		n := 0
+		for n < len(notes) && notes[n].Op.Place.Line < number {
+			n++
+		}
+		out = appendNotes(out, f, notes[:n], names)
+		notes = notes[n:]
+		if line[0] == '#' {
+			out = append(out, line...)
 		}
 	}
-	if args.Test {
-		return k.Check(script)
-	}
-	return k.Apply(script)
+	return appendNotes(out, f, notes, names)
 }
 
 // input is the file named, or standard input.
@@ -70,34 +96,13 @@ func (env Env) input(program, file string) ([]byte, error) {
 	} else {
 		data, err = os.ReadFile(file)
 	}
-	if err != nil {
-		return nil, &text.Error{Program: program, Code: text.CodeFailed, Msg: "Can't read the rules: " + err.Error(), Err: err}
+	if err == nil {
+		return data, nil
 	}
-	return data, nil
-}
-
-// verboseRestore prints, for each table that begins anew, the chains that go.
-func (env Env) verboseRestore(k *kernel.Kernel, s *change.Script) error {
-	var out []byte
-	for i := range s.Ops {
-		if s.Ops[i].Kind != change.ReplaceTable {
-			continue
-		}
-		v, err := k.View(s.Family, s.Ops[i].Table)
-		if err != nil {
-			return err
-		}
-		for _, h := range v.Chains {
-			if h.Exists {
-				out = text.AppendVerboseChain(out, change.Flush, h.Name)
-			}
-		}
-		for _, h := range v.Chains {
-			if h.Base == nil {
-				out = text.AppendVerboseChain(out, change.DeleteChain, h.Name)
-			}
-		}
+	e := &text.Error{Program: program, Code: text.CodeFailed, Msg: "Can't read the rules: " + err.Error(), Err: err}
+	var path *fs.PathError
+	if file != "" && errors.As(err, &path) {
+		e.Form, e.Msg = text.Bare, "Can't open "+file+": "+kernel.ErrnoText(path.Err)
 	}
-	env.print(out)
-	return nil
+	return nil, e
 }

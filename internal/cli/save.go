@@ -106,6 +106,9 @@ func (env Env) save(program string, f rule.Family, args *text.SaveArgs) error {
 	defer k.Close()
 	var tables []string
 	if args.Table != "" {
+		if rule.FindLayout(args.Table) == nil {
+			return &text.Error{Program: program, Form: text.Bare, Code: text.CodeFailed, Msg: "Table `" + args.Table + "' does not exist"}
+		}
 		tables = []string{args.Table}
 	}
 	var out bytes.Buffer

@@ -42,6 +42,10 @@ func cmpOp(not bool) uint32 {
 // ifNameSize is IFNAMSIZ of linux/if.h.
 const ifNameSize = 16
 
+// noInterface is a name that no interface can have, which iptables-nft 1.8.9
+// compares with for "! -i +": no packet matches.
+const noInterface = "INVAL/D\x00"
+
 // putInterface compares a name with its zero, or the part before '+' without.
 // "+" alone loads the name and compares nothing, as iptables-nft does.
 func putInterface(b *nft.Buffer, key uint32, i rule.Interface) {
@@ -50,14 +54,17 @@ func putInterface(b *nft.Buffer, key uint32, i rule.Interface) {
 	}
 	b.ExprMeta(key)
 	if n := len(i.Name) - 1; i.Name[n] == '+' {
-		if n > 0 {
+		switch {
+		case n > 0:
 			b.ExprCmp(cmpOp(i.Not), []byte(i.Name[:n]))
+		case i.Not:
+			b.ExprCmp(nft.NFT_CMP_EQ, []byte(noInterface))
 		}
 		return
 	}
-	var name [ifNameSize]byte
-	copy(name[:], i.Name)
-	b.ExprCmp(cmpOp(i.Not), name[:])
+	var name [ifNameSize + 1]byte
+	n := copy(name[:ifNameSize], i.Name)
+	b.ExprCmp(cmpOp(i.Not), name[:n+1])
 }
 
 // addressOffsets gives where source and destination lie in the network header
@@ -122,6 +129,10 @@ func putTarget(e *ext.Encoder, t rule.Target) error {
 	switch t := t.(type) {
 	case nil:
 	case rule.Verdict:
+		if t == rule.Queue {
+			putQueue(e.Buffer)
+			return nil
+		}
 		e.ExprVerdict(verdictCodes[t&3], "")
 	case rule.Jump:
 		code := nft.NFT_JUMP
@@ -133,6 +144,14 @@ func putTarget(e *ext.Encoder, t rule.Target) error {
 		return e.Put(t.(ext.Ext))
 	}
 	return nil
+}
+
+// putQueue asks for the xt target QUEUE, as iptables-nft 1.8.9 does. Kernels
+// have no such target any more and refuse the rule.
+func putQueue(b *nft.Buffer) {
+	x := b.BeginTarget("QUEUE", 0)
+	nft.NewInfo(b).Zero(4)
+	b.EndXT(x)
 }
 
 // verdictCodes are the kernel's codes of the built-in targets, by rule.Verdict.

@@ -1,6 +1,10 @@
 package kernel
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // errnoText is strerror(3) of the errors that nf_tables gives; Go's own texts
 // are in lower case, and scripts compare.
@@ -11,6 +15,15 @@ func errnoText(e unix.Errno) string {
 		}
 	}
 	return e.Error()
+}
+
+// ErrnoText is strerror(3) of the errno in err, or err's own text without one.
+func ErrnoText(err error) string {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		return errnoText(e)
+	}
+	return err.Error()
 }
 
 // errnoTexts are glibc's words.

@@ -17,8 +17,10 @@ type plan struct {
 	family rule.Family
 	script *change.Script
 	gen    uint32
-	read   bool // the plan rests on what was read: it is tied to the generation
-	dry    bool // nothing is sent
+	read   bool       // the plan rests on what was read: it is tied to the generation
+	dry    bool       // nothing is sent
+	op     *change.Op // the operation that is being applied
+	notes  *[]Note    // what -v tells; nil if nobody asks
 	tables []*tableState
 }
 
@@ -29,8 +31,23 @@ func (k *Kernel) Apply(s *change.Script) error {
 	if quick, err := k.quick(s); quick {
 		return err
 	}
+	return k.apply(s, nil)
+}
+
+// ApplyVerbosely is Apply that also tells what -v prints: each rule that was
+// put or found, and each chain that was flushed, zeroed or deleted. With an
+// error the notes go up to the operation that failed.
+func (k *Kernel) ApplyVerbosely(s *change.Script) (notes []Note, err error) {
+	err = k.apply(s, &notes)
+	return notes, err
+}
+
+func (k *Kernel) apply(s *change.Script, notes *[]Note) error {
 	for range maxTries {
-		p := &plan{k: k, family: s.Family, script: s}
+		if notes != nil {
+			*notes = nil
+		}
+		p := &plan{k: k, family: s.Family, script: s, notes: notes}
 		err := p.run()
 		if isRace(err) {
 			continue
@@ -84,11 +101,15 @@ func (p *plan) ask(t *tableState) error {
 // step applies operation i to the state.
 func (p *plan) step(i int) error {
 	op := &p.script.Ops[i]
+	p.op = op
 	t, err := p.table(op)
 	if err != nil {
 		return err
 	}
 	switch op.Kind {
+	case change.OpenChain:
+		_, err := p.need(t, op, i)
+		return err
 	case change.ReplaceTable:
 		return p.replaceTable(t, i)
 	case change.OpenTable:
@@ -114,6 +135,9 @@ func (p *plan) step(i int) error {
 // into it goes too.
 func (p *plan) replaceTable(t *tableState, i int) error {
 	if err := p.ask(t); err != nil {
+		return err
+	}
+	if err := p.noteReplace(t); err != nil {
 		return err
 	}
 	*t = tableState{name: t.name, layout: t.layout, asked: true, exists: t.exists,
@@ -182,6 +206,9 @@ func (p *plan) addRule(t *tableState, op *change.Op, i int) error {
 	if err != nil {
 		return err
 	}
+	if op.Kind == change.Append {
+		p.note(op, "")
+	}
 	if c == nil {
 		return fail(op, msgNoChain)
 	}
@@ -192,6 +219,7 @@ func (p *plan) addRule(t *tableState, op *change.Op, i int) error {
 	case op.Kind == change.Append:
 		c.tail = append(c.tail, e)
 	case op.Num <= 1 && !c.loaded:
+		p.note(op, "")
 		c.head = slices.Insert(c.head, 0, e)
 	default:
 		return p.insertAt(t, c, op, e)
@@ -207,6 +235,7 @@ func (p *plan) insertAt(t *tableState, c *chainState, op *change.Op, e entry) er
 	if at > len(c.rules) {
 		return fail(op, "Index of insertion too big.")
 	}
+	p.note(op, "")
 	c.rules = slices.Insert(c.rules, at, e)
 	return nil
 }
@@ -228,6 +257,7 @@ func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
 	}
 	for at := range c.rules {
 		if r := c.rules[at].rule; !r.Foreign && ext.EqualRules(r, op.Rule) {
+			p.note(op, "")
 			if op.Kind == change.Delete {
 				c.remove(at, i)
 			}
@@ -258,6 +288,7 @@ func (p *plan) byRuleAlone(t *tableState, c *chainState, op *change.Op, i int) e
 	if found == 0 {
 		return fail(op, msgBadRule)
 	}
+	p.note(op, "")
 	if op.Kind == change.Delete {
 		c.dead = append(c.dead, entry{handle: found, op: i})
 	}
@@ -285,6 +316,7 @@ func (p *plan) byNumber(t *tableState, op *change.Op, i int) error {
 	}
 	c.remove(at, i)
 	if op.Kind == change.Replace {
+		p.note(op, "")
 		c.rules = slices.Insert(c.rules, at, entry{rule: op.Rule, op: i})
 	}
 	return nil

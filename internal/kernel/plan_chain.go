@@ -9,16 +9,19 @@ import (
 // flush applies -F: to one chain, or to the table.
 func (p *plan) flush(t *tableState, op *change.Op, i int) error {
 	if op.Chain != "" {
-		c, err := p.find(t, op.Chain)
+		c, err := p.need(t, op, i)
 		if err != nil {
 			return err
 		}
-		if c != nil {
-			c.clear(i)
-		} else if t.layout.Builtin(op.Chain) == nil {
+		if c == nil {
 			return fail(op, msgNoChain)
 		}
+		p.note(op, c.name)
+		c.clear(i)
 		return nil
+	}
+	if err := p.noteFlush(t, op, i); err != nil {
+		return err
 	}
 	if err := p.ask(t); err != nil {
 		return err
@@ -67,21 +70,13 @@ func (p *plan) deleteChain(t *tableState, op *change.Op, i int) error {
 		return err
 	}
 	if c == nil {
-		if t.layout.Builtin(op.Chain) != nil {
-			return nil
-		}
 		return fail(op, msgNoChain)
 	}
-	if c.base != nil {
-		idle, err := p.idle(t, c)
-		if err != nil {
-			return err
-		}
-		if !idle {
-			return fail(op, msgNotEmpty)
-		}
+	if c.base != nil && !c.accepts() {
+		return fail(op, msgNotEmpty)
 	}
-	t.drop(c, i)
+	p.note(op, c.name)
+	t.drop(c, i) // the kernel refuses a chain with rules
 	return nil
 }
 
@@ -91,11 +86,9 @@ func (p *plan) deleteChains(t *tableState, op *change.Op, i int) error {
 	if err := p.allChains(t); err != nil {
 		return err
 	}
-	for _, c := range append([]*chainState(nil), t.chains...) {
-		if c.deleted {
-			continue
-		}
+	for _, c := range t.listed() {
 		if c.base == nil {
+			p.note(op, c.name)
 			t.drop(c, i)
 			continue
 		}
@@ -116,11 +109,15 @@ func (p *plan) idle(t *tableState, c *chainState) (bool, error) {
 	if err := p.load(t, c, false); err != nil {
 		return false, err
 	}
-	accepts := c.policy == nil || *c.policy == uint32(nft.NF_ACCEPT)
+	return c.accepts() && len(c.rules) == 0, nil
+}
+
+// accepts reports whether a base chain's policy is ACCEPT.
+func (c *chainState) accepts() bool {
 	if c.wants != nil {
-		accepts = c.wants.Policy == rule.Accept
+		return c.wants.Policy == rule.Accept
 	}
-	return accepts && len(c.rules) == 0, nil
+	return c.policy == nil || *c.policy == uint32(nft.NF_ACCEPT)
 }
 
 // drop takes a chain out of the table.
@@ -133,6 +130,9 @@ func (t *tableState) drop(c *chainState, i int) {
 func (p *plan) setPolicy(t *tableState, op *change.Op, i int) error {
 	if t.layout.Builtin(op.Chain) == nil {
 		return fail(op, msgBuiltin)
+	}
+	if t.name == "nat" && op.Policy == rule.Drop {
+		return &Error{Code: ExitParameter, Op: op, Msg: "The \"nat\" table is not intended for filtering, the use of DROP is therefore inhibited."}
 	}
 	c, err := p.need(t, op, i)
 	if err != nil {
@@ -177,7 +177,8 @@ func (p *plan) zero(t *tableState, op *change.Op, i int) error {
 		if err := p.allChains(t); err != nil {
 			return err
 		}
-		for _, c := range t.chains {
+		for _, c := range t.listed() {
+			p.note(op, c.name)
 			if err := p.zeroChain(t, c, i); err != nil {
 				return err
 			}
@@ -194,6 +195,7 @@ func (p *plan) zero(t *tableState, op *change.Op, i int) error {
 	if c == nil {
 		return fail(op, msgNoChain)
 	}
+	p.note(op, c.name)
 	return p.zeroChain(t, c, i)
 }
 

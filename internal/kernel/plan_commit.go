@@ -46,7 +46,7 @@ func (p *plan) putTable(b *nft.Batch, t *tableState) error {
 	if t.replaced && t.exists {
 		b.DelTable(table)
 	}
-	if t.replaced || t.wanted && !(t.asked && t.exists) && t.hasNew() {
+	if t.replaced && (t.exists || t.hasNew()) || t.wanted && !t.exists && t.hasNew() {
 		b.AddTable(0, table)
 	}
 	if t.flushed && !t.replaced {
@@ -119,6 +119,11 @@ func (p *plan) putChains(b *nft.Batch, t *tableState) error {
 func (p *plan) putRules(b *nft.Batch, t *tableState) error {
 	enc := &ext.Encoder{Buffer: &b.Buffer, Family: p.family, Kernel: p.k}
 	for _, c := range t.chains {
+		if c.rename != 0 && c.was != "" {
+			t.renamed = true
+		}
+	}
+	for _, c := range t.chains {
 		if c.deleted {
 			continue
 		}
@@ -180,12 +185,36 @@ func (c *chainState) nextHandles() []uint64 {
 	return next
 }
 
+// stored is the name by which the messages of a transaction know a chain: the
+// kernel gives a renamed one its new name only when the transaction is done.
+func (c *chainState) stored() string {
+	if c.was != "" {
+		return c.was
+	}
+	return c.name
+}
+
+// jumpsAsStored gives a rule whose jump names its chain as stored.
+func (t *tableState) jumpsAsStored(r *rule.Rule) *rule.Rule {
+	j, ok := r.Target.(rule.Jump)
+	if !ok || !t.renamed {
+		return r
+	}
+	c := t.index[j.Chain]
+	if c == nil || c.stored() == j.Chain {
+		return r
+	}
+	copied := *r
+	copied.Target = rule.Jump{Chain: c.stored(), Goto: j.Goto}
+	return &copied
+}
+
 func (p *plan) putRule(b *nft.Batch, enc *ext.Encoder, t *tableState, c *chainState, e *entry, flags uint16, position uint64) error {
 	b.Tag(e.op)
 	b.BeginRule(flags, &nft.RuleHeader{
-		Family: uint8(p.family), Table: t.name, Chain: c.name, Position: position, Compat: compat(e.rule),
+		Family: uint8(p.family), Table: t.name, Chain: c.stored(), Position: position, Compat: compat(e.rule),
 	})
-	err := encodeRule(enc, e.rule)
+	err := encodeRule(enc, t.jumpsAsStored(e.rule))
 	b.EndRule()
 	if err != nil {
 		return &Error{Code: ExitParameter, Msg: err.Error(), Op: &p.script.Ops[e.op], Err: err}
@@ -197,7 +226,7 @@ func (p *plan) putRule(b *nft.Batch, enc *ext.Encoder, t *tableState, c *chainSt
 func (p *plan) putZero(b *nft.Batch, t *tableState, c *chainState, e *entry) {
 	b.Tag(e.op)
 	b.AddRule(nft.RuleReplace, &nft.RuleHeader{
-		Family: uint8(p.family), Table: t.name, Chain: c.name, Handle: e.handle, Compat: compat(e.rule),
+		Family: uint8(p.family), Table: t.name, Chain: c.stored(), Handle: e.handle, Compat: compat(e.rule),
 	}, e.zero)
 }
 
@@ -219,7 +248,7 @@ func (p *plan) putPolicies(b *nft.Batch, t *tableState) error {
 			}
 		}
 		b.AddChain(0, &nft.Chain{
-			Family: uint8(p.family), Table: t.name, Name: c.name,
+			Family: uint8(p.family), Table: t.name, Name: c.stored(),
 			Hook: &nft.Hook{Num: uint32(c.base.Hook), Priority: c.base.Priority}, Type: c.base.Type,
 			Policy: policy, Counters: counters,
 		})

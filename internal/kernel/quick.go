@@ -6,6 +6,7 @@ import (
 	"moat/internal/change"
 	"moat/internal/ext"
 	"moat/internal/kernel/nft"
+	"moat/internal/rule"
 )
 
 // quick tries a script that only appends rules, or puts them first, without
@@ -19,9 +20,13 @@ func (k *Kernel) quick(s *change.Script) (done bool, err error) {
 	}
 	for i := range s.Ops {
 		op := &s.Ops[i]
-		if op.Kind != change.Append && (op.Kind != change.Insert || op.Num > 1) {
+		if op.Kind != change.Append && (op.Kind != change.Insert || op.Num > 1) ||
+			op.Table != s.Ops[0].Table || op.Chain != s.Ops[0].Chain {
 			return false, nil
 		}
+	}
+	if ours, err := k.standsAsBuiltin(s.Family, &s.Ops[0]); !ours || err != nil {
+		return err != nil, permission(err)
 	}
 	b := &nft.Batch{}
 	enc := &ext.Encoder{Buffer: &b.Buffer, Family: s.Family, Kernel: k}
@@ -48,6 +53,25 @@ func (k *Kernel) quick(s *change.Script) (done bool, err error) {
 		return false, nil
 	}
 	return true, permission(err)
+}
+
+// standsAsBuiltin reports whether an operation's chain is there and, if it has
+// the name of a built-in one, is that: iptables never appends to the base chain
+// of somebody else.
+func (k *Kernel) standsAsBuiltin(f rule.Family, op *change.Op) (bool, error) {
+	layout := rule.FindLayout(op.Table)
+	if layout == nil {
+		return false, nil
+	}
+	c, err := k.conn.GetChain(uint8(f), op.Table, op.Chain)
+	switch {
+	case nft.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	b := layout.Builtin(op.Chain)
+	return b == nil && c.Hook == nil || b != nil && isBuiltin(b, &c), nil
 }
 
 // maxQuick bounds the quick way: a command has as many rules as its -s and -d

@@ -94,7 +94,7 @@ func (v *View) add(layout *rule.Layout, c *nft.Chain) {
 		return
 	}
 	b := layout.Builtin(c.Name)
-	if b == nil || uint32(b.Hook) != c.Hook.Num || b.Priority != c.Hook.Priority || b.Type != c.Type {
+	if b == nil || !isBuiltin(b, c) {
 		v.Foreign = true
 		return
 	}

@@ -19,6 +19,7 @@ type tableState struct {
 	chains   []*chainState
 	index    map[string]*chainState // by the name after the operations so far
 	op       int                    // the operation that asked for replacement
+	renamed  bool                   // the transaction renames a chain of the kernel
 }
 
 // chainState is a chain as the operations so far have made it.
@@ -70,7 +71,31 @@ func (p *plan) find(t *tableState, name string) (*chainState, error) {
 		return nil, err
 	}
 	p.read = true
+	if got.Hook != nil && !t.owns(&got) {
+		return nil, p.foreign(t, name)
+	}
 	return t.add(&got), nil
+}
+
+// owns reports whether a base chain is the built-in chain of its name.
+func (t *tableState) owns(c *nft.Chain) bool {
+	b := t.layout.Builtin(c.Name)
+	return b != nil && isBuiltin(b, c)
+}
+
+// isBuiltin reports whether a base chain stands where the built-in chain does.
+func isBuiltin(b *rule.Builtin, c *nft.Chain) bool {
+	return c.Hook != nil && uint32(b.Hook) == c.Hook.Num && b.Priority == c.Hook.Priority && b.Type == c.Type
+}
+
+// foreign is what becomes of somebody else's base chain: iptables does not see
+// it, and cannot make its own where one of the same name stands.
+func (p *plan) foreign(t *tableState, name string) error {
+	if t.layout.Builtin(name) == nil {
+		t.index[name] = nil
+		return nil
+	}
+	return &Error{Code: ExitResource, Failed: true, Op: p.op, Msg: "CHAIN_ADD failed (Operation not supported): chain " + name}
 }
 
 // add records a chain that the kernel has.
@@ -78,9 +103,6 @@ func (t *tableState) add(c *nft.Chain) *chainState {
 	s := &chainState{name: c.Name, was: c.Name, handle: c.Handle, inUse: c.Use, policy: c.Policy}
 	if c.Hook != nil {
 		s.base = t.layout.Builtin(c.Name)
-		if s.base == nil { // somebody else's base chain, or a renamed one
-			s.base = &rule.Builtin{Hook: rule.Hook(c.Hook.Num), Priority: c.Hook.Priority, Type: c.Type}
-		}
 	}
 	if t.flushed {
 		s.loaded = true
@@ -105,7 +127,7 @@ func (p *plan) allChains(t *tableState) error {
 		seen[c.was] = true
 	}
 	err := p.k.conn.DumpChains(uint8(p.family), t.name, func(c *nft.Chain) error {
-		if c.Table == t.name && !seen[c.Name] {
+		if c.Table == t.name && !seen[c.Name] && (c.Hook == nil || t.owns(c)) {
 			t.add(c)
 		}
 		return nil
