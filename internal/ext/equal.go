@@ -5,7 +5,7 @@ import "moat/internal/rule"
 // EqualRules reports whether two rules say the same: as -C and -D compare,
 // without regard to counters and handles.
 func EqualRules(a, b *rule.Rule) bool {
-	if a.Src != b.Src || a.Dst != b.Dst || a.In != b.In || a.Out != b.Out ||
+	if a.Src != b.Src || a.Dst != b.Dst || !equalInterfaces(a.In, b.In) || !equalInterfaces(a.Out, b.Out) ||
 		a.Proto != b.Proto || a.Fragment != b.Fragment || len(a.Matches) != len(b.Matches) {
 		return false
 	}
@@ -19,6 +19,9 @@ func EqualRules(a, b *rule.Rule) bool {
 	}
 	return true
 }
+
+// equalInterfaces takes "+" for no condition.
+func equalInterfaces(a, b rule.Interface) bool { return a == b || a.IsAny() && b.IsAny() }
 
 func equalTargets(a, b rule.Target) bool {
 	x, isExt := a.(Ext)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"moat/internal/ext"
 	"moat/internal/kernel/nft"
@@ -26,7 +27,27 @@ func decodeRule(f rule.Family, v *nft.RuleView) (*rule.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+	if text := userComment(v.Userdata); text != "" {
+		r.Matches = append(r.Matches, &ext.Comment{Text: text})
+	}
 	return r, nil
+}
+
+// udataComment is the type of nft's comment in the userdata of a rule, which is
+// a list of type (1 byte), length (1 byte) and value (nft add rule … comment,
+// read back with nft --debug=netlink).
+const udataComment = 0
+
+// userComment is the comment that nft gave a rule; "" if there is none.
+func userComment(data []byte) string {
+	for len(data) >= 2 && len(data) >= 2+int(data[1]) {
+		value := data[2 : 2+int(data[1])]
+		if data[0] == udataComment {
+			return strings.TrimRight(string(value), "\x00")
+		}
+		data = data[2+len(value):]
+	}
+	return ""
 }
 
 // decoder reads one rule.
@@ -38,10 +59,14 @@ type decoder struct {
 // term reads one condition or action; false if iptables has no word for it.
 func (d *decoder) term(t *nft.Term) bool {
 	r := d.Rule
-	switch t.Kind {
-	case nft.TermCounter:
+	if t.Kind == nft.TermCounter {
 		r.Counters = rule.Counters{Packets: t.Packets, Bytes: t.Bytes}
 		return true
+	}
+	if r.Target != nil {
+		return false // iptables has one target, and it comes last
+	}
+	switch t.Kind {
 	case nft.TermVerdict:
 		return d.verdict(t)
 	case nft.TermMatch, nft.TermTarget:

@@ -49,7 +49,7 @@ const noInterface = "INVAL/D\x00"
 // putInterface compares a name with its zero, or the part before '+' without.
 // "+" alone loads the name and compares nothing, as iptables-nft does.
 func putInterface(b *nft.Buffer, key uint32, i rule.Interface) {
-	if i.IsAny() {
+	if i.Name == "" {
 		return
 	}
 	b.ExprMeta(key)

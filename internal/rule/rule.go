@@ -60,8 +60,8 @@ type Interface struct {
 	Not  bool
 }
 
-// IsAny reports whether no condition was given.
-func (i Interface) IsAny() bool { return i.Name == "" }
+// IsAny reports whether every interface meets the condition: none was given, or "+".
+func (i Interface) IsAny() bool { return i.Name == "" || i.Name == "+" && !i.Not }
 
 // Protocol is an IP protocol number, as in the IPv4 header, or for IPv6 the
 // header after the extension headers. The zero Protocol is any.

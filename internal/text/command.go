@@ -102,7 +102,9 @@ func ParseCommand(family rule.Family, program string, args []string, names *netd
 
 func newParser(family rule.Family, program string, names *netdb.DB) *parser {
 	p := &parser{family: family, program: program, names: names}
-	p.context = ext.Context{Family: family, Names: names}
+	p.context = ext.Context{Family: family, Names: names, Warn: func(line string) {
+		p.warnings = append(p.warnings, line)
+	}}
 	return p
 }
 

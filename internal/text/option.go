@@ -191,7 +191,9 @@ func (p *parser) long(w string) error {
 	var arg argument
 	if f.base != nil {
 		arg = f.base.arg
-	} else if p.loaded[f.ext].def.Options[f.opt].Value != "" {
+	} else if o := &p.loaded[f.ext].def.Options[f.opt]; o.Optional {
+		arg = optionalArgument
+	} else if o.Value != "" {
 		arg = needsArgument
 	}
 	switch {

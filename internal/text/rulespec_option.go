@@ -82,15 +82,13 @@ func isExtensionHeader(number uint8) bool {
 // maxInterface is the longest name of an interface in bytes: IFNAMSIZ less its zero.
 const maxInterface = 15
 
-// takeInterface takes -i or -o. "+" alone is every interface.
+// takeInterface takes -i or -o.
 func (p *parser) takeInterface(to *rule.Interface, name string, not bool) error {
 	switch {
 	case name == "":
 		return p.fail("Empty interface is likely to be undesired")
 	case len(name) > maxInterface:
 		return p.fail("interface name `%s' must be shorter than IFNAMSIZ (%d)", name, maxInterface)
-	case name == "+" && !not:
-		return nil
 	case strings.ContainsAny(name, "/ "):
 		p.warnings = append(p.warnings,
 			"Warning: weird character in interface `"+name+"' ('/' and ' ' are not allowed by the kernel).")
