@@ -89,10 +89,10 @@ func (e *Encoder) choose(d *Def) (*Revision, error) {
 type Decoder struct {
 	Family rule.Family
 	Rule   *rule.Rule
+	native []Ext // matches that native terms made
 }
 
-// FindMatch gives the rule's last match that belongs to a Def; nil if none
-// does. Native forms spread one match over several terms.
+// FindMatch gives the rule's last match that belongs to a Def; nil if none does.
 func (d *Decoder) FindMatch(def *Def) Ext {
 	for i := len(d.Rule.Matches) - 1; i >= 0; i-- {
 		if x, ok := d.Rule.Matches[i].(Ext); ok && x.Def() == def {
@@ -102,12 +102,25 @@ func (d *Decoder) FindMatch(def *Def) Ext {
 	return nil
 }
 
-// Match gives the rule's last match of a Def, made new if there is none.
+// NativeMatch gives the match of a Def that earlier native terms made, to which
+// the next term may add: native forms spread one match over several. nil if
+// there is none; an xt match of the same name is another match.
+func (d *Decoder) NativeMatch(def *Def) Ext {
+	for _, x := range d.native {
+		if x.Def() == def {
+			return x
+		}
+	}
+	return nil
+}
+
+// Match gives the match of a Def for native terms, made new if there is none.
 func (d *Decoder) Match(def *Def) Ext {
-	if x := d.FindMatch(def); x != nil {
+	if x := d.NativeMatch(def); x != nil {
 		return x
 	}
 	x := def.New(d.Family)
+	d.native = append(d.native, x)
 	d.Rule.Matches = append(d.Rule.Matches, x)
 	return x
 }

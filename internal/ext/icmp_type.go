@@ -201,7 +201,7 @@ func readICMPTerm(d *Decoder, def *Def, t *nft.Term) bool {
 		d.Add(m)
 		return true
 	case l.Offset == 1 && l.Len == 1:
-		m, ok := d.FindMatch(def).(*ICMP)
+		m, ok := d.NativeMatch(def).(*ICMP)
 		if !ok || !m.isAnyCode() || m.Not || not {
 			return false
 		}

@@ -78,20 +78,39 @@ func (p *Printer) Port(port uint16, proto string) {
 	p.Uint(uint64(port))
 }
 
+// encodePorts writes the conditions on both ports as iptables-nft 1.8.9 does.
+// Two single ports are compared at once, even inverted: then the packet must
+// differ in one of them, not in both. Port 0 counts as not single there.
+func encodePorts(e *Encoder, src, dst PortMatch) {
+	if src.isSingle() && dst.isSingle() && src.Not == dst.Not {
+		e.ExprPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4)
+		e.ExprCmp(cmpOp(src.Not), append(bePort(src.From), bePort(dst.From)...))
+		return
+	}
+	src.encodePort(e, 0)
+	dst.encodePort(e, 2)
+}
+
+func (m PortMatch) isSingle() bool { return m.From == m.To && m.From != 0 }
+
+func bePort(port uint16) []byte { return binary.BigEndian.AppendUint16(nil, port) }
+
 // encodePort writes the condition on the two bytes at offset of the transport
 // header. The full range writes nothing, even inverted, as iptables-nft does.
 func (m PortMatch) encodePort(e *Encoder, offset uint32) {
 	if m.Range.Any() {
 		return
 	}
-	var from, to [2]byte
-	binary.BigEndian.PutUint16(from[:], m.From)
-	binary.BigEndian.PutUint16(to[:], m.To)
 	e.ExprPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2)
-	if m.From == m.To {
-		e.ExprCmp(cmpOp(m.Not), from[:])
-	} else {
-		e.ExprRange(cmpOp(m.Not), from[:], to[:])
+	switch {
+	case m.From == m.To:
+		e.ExprCmp(cmpOp(m.Not), bePort(m.From))
+	case m.From == 0 && m.Not:
+		e.ExprCmp(nft.NFT_CMP_GT, bePort(m.To))
+	case m.From == 0:
+		e.ExprCmp(nft.NFT_CMP_LTE, bePort(m.To))
+	default:
+		e.ExprRange(cmpOp(m.Not), bePort(m.From), bePort(m.To))
 	}
 }
 
@@ -108,11 +127,12 @@ func cmpOp(not bool) uint32 {
 // term is neither, or says more than one range of ports can.
 func addPortTerm(t *nft.Term, src, dst *PortMatch) bool {
 	if l := &t.Load; l.IsPayload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4) && l.Mask == nil {
-		if t.Kind != nft.TermCompare || t.Op != nft.NFT_CMP_EQ || len(t.Value) != 4 || !src.isAny() || !dst.isAny() {
+		if t.Kind != nft.TermCompare || t.Op > nft.NFT_CMP_NEQ || len(t.Value) != 4 || !src.isAny() || !dst.isAny() {
 			return false
 		}
 		s, d := binary.BigEndian.Uint16(t.Value), binary.BigEndian.Uint16(t.Value[2:])
-		src.Range, dst.Range = Range{s, s}, Range{d, d}
+		not := t.Op == nft.NFT_CMP_NEQ
+		*src, *dst = PortMatch{Range{s, s}, not}, PortMatch{Range{d, d}, not}
 		return true
 	}
 	offset, port, ok := portTerm(t)

@@ -206,18 +206,17 @@ func (m *TCP) Encode(e *Encoder) bool {
 		e.ExprBitwise([]byte{m.Mask})
 		e.ExprCmp(cmpOp(m.NotFlags), []byte{m.Comp})
 	}
-	m.Src.encodePort(e, 0)
-	m.Dst.encodePort(e, 2)
+	encodePorts(e, m.Src, m.Dst)
 	return true
 }
 
 // tcpNative reads conditions on ports and flags of a rule for protocol 6.
 func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
-	if !d.Rule.Proto.Is(6) {
+	if d.Rule.Proto.Number != 6 {
 		return false
 	}
 	src, dst := anyPort, anyPort
-	if m, ok := d.FindMatch(def).(*TCP); ok {
+	if m, ok := d.NativeMatch(def).(*TCP); ok {
 		src, dst = m.Src, m.Dst
 	}
 	if addPortTerm(t, &src, &dst) {

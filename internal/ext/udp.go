@@ -83,18 +83,17 @@ func (m *UDP) Encode(e *Encoder) bool {
 	if *m == (UDP{anyPort, anyPort}) {
 		return false
 	}
-	m.Src.encodePort(e, 0)
-	m.Dst.encodePort(e, 2)
+	encodePorts(e, m.Src, m.Dst)
 	return true
 }
 
 // udpNative reads conditions on ports of a rule for protocol 17.
 func udpNative(d *Decoder, def *Def, t *nft.Term) bool {
-	if !d.Rule.Proto.Is(17) {
+	if d.Rule.Proto.Number != 17 {
 		return false
 	}
 	src, dst := anyPort, anyPort
-	if m, ok := d.FindMatch(def).(*UDP); ok {
+	if m, ok := d.NativeMatch(def).(*UDP); ok {
 		src, dst = m.Src, m.Dst
 	}
 	if !addPortTerm(t, &src, &dst) {

@@ -117,9 +117,9 @@ func (d *decoder) meta(t *nft.Term, not bool) bool {
 	}
 	switch t.Load.Key {
 	case nft.NFT_META_IIFNAME:
-		r.In = rule.Interface{Name: interfaceName(t.Value), Not: not}
+		r.In = namedInterface(t.Value, not)
 	case nft.NFT_META_OIFNAME:
-		r.Out = rule.Interface{Name: interfaceName(t.Value), Not: not}
+		r.Out = namedInterface(t.Value, not)
 	case nft.NFT_META_IIF:
 		r.In = rule.Interface{Name: interfaceByIndex(t.Value), Not: not}
 	case nft.NFT_META_OIF:
@@ -144,6 +144,14 @@ func (d *decoder) protocol(value []byte, not bool) bool {
 	}
 	d.Rule.Proto = p
 	return true
+}
+
+// namedInterface reads a comparison with a name.
+func namedInterface(value []byte, not bool) rule.Interface {
+	if string(value) == noInterface && !not {
+		return rule.Interface{Name: "+", Not: true}
+	}
+	return rule.Interface{Name: interfaceName(value), Not: not}
 }
 
 // interfaceName reads a compared name: without a closing zero it is a beginning.

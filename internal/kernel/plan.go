@@ -249,14 +249,19 @@ func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
 	if c == nil {
 		return fail(op, msgBadRule)
 	}
+	wanted := p.k.canonical(p.family, op.Rule)
 	if len(p.script.Ops) == 1 && !c.loaded {
-		return p.byRuleAlone(t, c, op, i)
+		return p.byRuleAlone(t, c, op, i, wanted)
 	}
 	if err := p.load(t, c, true); err != nil {
 		return err
 	}
 	for at := range c.rules {
-		if r := c.rules[at].rule; !r.Foreign && ext.EqualRules(r, op.Rule) {
+		r := c.rules[at].rule
+		if c.rules[at].handle == 0 {
+			r = p.k.canonical(p.family, r)
+		}
+		if !r.Foreign && ext.EqualRules(r, wanted) {
 			p.note(op, "")
 			if op.Kind == change.Delete {
 				c.remove(at, i)
@@ -269,14 +274,14 @@ func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
 
 // byRuleAlone finds the rule of a script's only operation without keeping the
 // chain in memory, and stops reading once it is found.
-func (p *plan) byRuleAlone(t *tableState, c *chainState, op *change.Op, i int) error {
+func (p *plan) byRuleAlone(t *tableState, c *chainState, op *change.Op, i int, wanted *rule.Rule) error {
 	found := uint64(0)
 	err := p.dump(t, c, func(v *nft.RuleView) error {
 		r, err := decodeRule(p.family, v)
 		if err != nil {
 			return err
 		}
-		if !r.Foreign && ext.EqualRules(r, op.Rule) {
+		if !r.Foreign && ext.EqualRules(r, wanted) {
 			found = v.Handle
 			return nft.ErrStop
 		}
