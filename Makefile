@@ -1,18 +1,67 @@
-# make build   bin/moat, one static binary
-# make demo    the tutorial, for real, in a throwaway network namespace
-# make test    installs what the tests need, runs everything
-# make install (DESTDIR, PREFIX) the binary with its links, units, manuals, completions
+# make           bin/moat, one static binary (also: make build)
+# make demo      the tutorial, for real, in a throwaway network namespace
+# make test      installs what the tests need, runs everything
+# make bench     every benchmark
+# make fuzz      every fuzz target, FUZZTIME each
+# make generate  manual pages, completion and docs/extensions.md from the option tables
+# make lint      formatting, go vet, staticcheck
+# make install   (DESTDIR, PREFIX) the binary with its links, units, manuals, completions
+# make clean     removes bin
 
 GO ?= go
+FUZZTIME ?= 60s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test bench fuzz
+.PHONY: build demo test test-packages bench fuzz generate lint clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/moat ./cmd/moat
 
 demo: build
-	bin/moat lab run demo/tutorial.sh
+	@bin/moat lab run demo/tutorial.sh
+
+# Packages of tests wait for the kernel more than they compute, so some run
+# beside each other even on one processor.
+test: test-packages
+	@$(GO) test -p 4 ./...
+
+# The programs that tests run, with the Debian package that each comes from.
+TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
+	unshare:util-linux ip:iproute2 bash:bash
+TEST_FILES := /etc/services:netbase
+
+test-packages:
+	@missing=$$(PATH="$$PATH:/usr/sbin:/sbin"; \
+		for p in $(TEST_PROGRAMS); do command -v "$${p%:*}" >/dev/null || printf ' %s' "$${p#*:}"; done; \
+		for p in $(TEST_FILES); do [ -e "$${p%:*}" ] || printf ' %s' "$${p#*:}"; done); \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; \
+	else echo "make test: not installed, and no right to install them: apt-get install$$missing" >&2; exit 0; fi; \
+	echo "make test: installing$$missing"; \
+	{ $$as apt-get -qq update && $$as env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } >/dev/null
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+generate:
+	$(GO) run ./internal/manual/generate
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+		[ -z "$$unformatted" ] || { echo "not formatted by gofmt:" $$unformatted >&2; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) tool -modfile=.ci/tools.mod staticcheck ./...
+
+clean:
+	rm -rf bin
 
 include dist/install.mk
 install: build

@@ -85,9 +85,12 @@ func TestInstallPutsEveryNameAndFileInItsPlace(t *testing.T) {
 	want := []string{
 		"etc/default/netfilter-persistent", "etc/init.d/netfilter-persistent", "usr/local/sbin/moat",
 		"usr/local/lib/systemd/system/netfilter-persistent.service",
-		"usr/local/share/bash-completion/completions/ip6tables-apply",
-		"usr/local/share/bash-completion/completions/iptables-apply",
-		"usr/local/share/bash-completion/completions/netfilter-persistent",
+	}
+	// Every program has a completion but the two that are for other programs.
+	for _, name := range append([]string{"moat"}, links...) {
+		if name != "iptables-xml" && name != "xtables-nft-multi" {
+			want = append(want, "usr/local/share/bash-completion/completions/"+name)
+		}
 	}
 	pages, err := filepath.Glob("man/*.8")
 	if err != nil || len(pages) < 4 {
@@ -167,6 +170,20 @@ func TestInstallRefusesToReplaceAnotherPackagesProgram(t *testing.T) {
 	}
 	if got := p.files(); !slices.Equal(got, []string{"usr/sbin/iptables-apply"}) {
 		t.Errorf("files: %s", got)
+	}
+}
+
+func TestCompletionOfTheShellsOwnPackageStays(t *testing.T) {
+	p := newPlace(t)
+	const theirs = "/usr/share/bash-completion/completions/iptables"
+	p.write(p.root+theirs, "theirs", 0o644)
+	out := p.make(true, "install", "DESTDIR="+p.root, "PREFIX=/usr")
+	if !strings.Contains(out, theirs+" is not ours and stays") {
+		t.Errorf("it said:\n%s", out)
+	}
+	p.make(true, "uninstall", "DESTDIR="+p.root, "PREFIX=/usr")
+	if got := p.read(theirs); got != "theirs" {
+		t.Errorf("the completion holds %q", got)
 	}
 }
 

@@ -4,7 +4,8 @@
 # Nothing that another package owns is replaced: a program that is there and is
 # no link to moat stops the install. The init script is the exception, since
 # "service netfilter-persistent save" runs it; the one found is kept and comes
-# back with uninstall. Settings that are there stay.
+# back with uninstall. Settings that are there stay, and so does a completion
+# of the shell's own package.
 
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -27,6 +28,9 @@ MOAT_LINKS := \
 
 MOAT_MAN := $(notdir $(wildcard $(MOAT_DIST)/man/*.8))
 MOAT_COMPLETIONS := $(notdir $(wildcard $(MOAT_DIST)/completion/*))
+# The shell looks for a completion by the program's name; these are links.
+MOAT_COMPLETION_LINKS := ip6tables-apply:iptables-apply \
+	$(foreach n,$(filter-out iptables,$(foreach f,$(MOAT_FAMILIES),$f $f-nft $(foreach p,$(MOAT_PARTS),$f$p $f-nft$p))),$n:iptables)
 MOAT_INIT = $(DESTDIR)$(SYSCONFDIR)/init.d/netfilter-persistent
 MOAT_DEFAULT = $(DESTDIR)$(SYSCONFDIR)/default/netfilter-persistent
 MOAT_KEPT_INIT = $(DESTDIR)$(KEPTDIR)/init.d-netfilter-persistent.orig
@@ -52,8 +56,16 @@ install: install-check
 	mv -f '$(DESTDIR)$(SBINDIR)/.moat.new' '$(DESTDIR)$(SBINDIR)/moat'
 	for name in $(MOAT_LINKS); do ln -sfn moat '$(DESTDIR)$(SBINDIR)'/$$name || exit 1; done
 	for page in $(MOAT_MAN); do install -m 644 '$(MOAT_DIST)'/man/$$page '$(DESTDIR)$(MANDIR)'/ || exit 1; done
-	for name in $(MOAT_COMPLETIONS); do install -m 644 '$(MOAT_DIST)'/completion/$$name '$(DESTDIR)$(COMPLETIONDIR)'/ || exit 1; done
-	ln -sfn iptables-apply '$(DESTDIR)$(COMPLETIONDIR)/ip6tables-apply'
+	for name in $(MOAT_COMPLETIONS); do \
+		to='$(DESTDIR)$(COMPLETIONDIR)'/$$name; \
+		if [ -e "$$to" ] && ! grep -q '(moat)' "$$to"; then echo "install: $$to is not ours and stays"; continue; fi; \
+		install -m 644 '$(MOAT_DIST)'/completion/$$name "$$to" || exit 1; \
+	done
+	for pair in $(MOAT_COMPLETION_LINKS); do \
+		to='$(DESTDIR)$(COMPLETIONDIR)'/$${pair%:*}; \
+		if [ -e "$$to" ] && ! grep -q '(moat)' "$$to"; then echo "install: $$to is not ours and stays"; continue; fi; \
+		ln -sfn $${pair#*:} "$$to" || exit 1; \
+	done
 	$(MOAT_PLACED) '$(MOAT_DIST)/systemd/netfilter-persistent.service' > '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
 	if [ -e '$(MOAT_INIT)' ] && ! grep -q '(moat)' '$(MOAT_INIT)'; then cp -p '$(MOAT_INIT)' '$(MOAT_KEPT_INIT)'; fi
@@ -68,9 +80,12 @@ uninstall:
 		path='$(DESTDIR)$(SBINDIR)'/$$name; \
 		if [ "$$(readlink "$$path")" = moat ]; then rm -f "$$path" || exit 1; fi; \
 	done
-	rm -f '$(DESTDIR)$(SBINDIR)/moat' '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service' '$(DESTDIR)$(COMPLETIONDIR)/ip6tables-apply'
+	rm -f '$(DESTDIR)$(SBINDIR)/moat' '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
 	for page in $(MOAT_MAN); do rm -f '$(DESTDIR)$(MANDIR)'/$$page || exit 1; done
-	for name in $(MOAT_COMPLETIONS); do rm -f '$(DESTDIR)$(COMPLETIONDIR)'/$$name || exit 1; done
+	for name in $(foreach p,$(MOAT_COMPLETION_LINKS),$(firstword $(subst :, ,$p))) $(MOAT_COMPLETIONS); do \
+		path='$(DESTDIR)$(COMPLETIONDIR)'/$$name; \
+		if grep -q '(moat)' "$$path" 2>/dev/null; then rm -f "$$path" || exit 1; fi; \
+	done
 	if [ -e '$(MOAT_KEPT_INIT)' ]; then mv -f '$(MOAT_KEPT_INIT)' '$(MOAT_INIT)'; \
 	elif grep -q '(moat)' '$(MOAT_INIT)' 2>/dev/null; then rm -f '$(MOAT_INIT)'; fi
 	[ ! -d '$(DESTDIR)$(KEPTDIR)' ] || rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(KEPTDIR)'
