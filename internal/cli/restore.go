@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"moat/internal/kernel"
 	"moat/internal/netdb"
@@ -27,7 +28,8 @@ func runRestore(env Env, f rule.Family) int {
 	case args.Version:
 		return env.print([]byte(text.Version(program) + "\n"))
 	case args.Help:
-		return env.print([]byte(text.RestoreHelp(program)))
+		env.complain(strings.TrimSuffix(text.RestoreHelp(program), "\n")) // on standard error, as 1.8.9 has it
+		return 0
 	}
 	if err := env.restore(program, f, args); err != nil {
 		return env.fail(program, err)

@@ -77,7 +77,11 @@ func (p *pair) compareAnswers(t *testing.T, c command, want, got result) bool {
 	if want.exit != got.exit {
 		problems = append(problems, fmt.Sprintf("exit %d, want %d", got.exit, want.exit))
 	}
-	if w, g := normalise(want.stdout), normalise(got.stdout); w != g {
+	if asksHelp(c) {
+		if text := compareHelp(want.stdout, got.stdout); text != "" {
+			problems = append(problems, text)
+		}
+	} else if w, g := normalise(want.stdout), normalise(got.stdout); w != g {
 		problems = append(problems, "stdout differs (- Debian's, + Moat's):\n"+diff(w, g))
 	}
 	if text := compareErrors(want.stderr, got.stderr); text != "" {

@@ -201,7 +201,7 @@ func (a *Arg) protocol() (uint16, error) {
 	if n, ok := a.Names.Protocol(strings.ToLower(a.Value)); ok && a.Value != "" {
 		return uint16(n), nil
 	}
-	return 0, a.Errorf("%q is neither a protocol number (0-255) nor a name of /etc/protocols", a.Value)
+	return 0, a.Errorf("unknown protocol %q specified: want a number (0-255) or a name of /etc/protocols", a.Value)
 }
 
 // seconds reads SECONDS or SECONDS:SECONDS; the first is 0 and the second all
