@@ -124,10 +124,19 @@ func referenceTable(b *strings.Builder, title, last string, kind ext.Kind, say f
 		for i := range d.Options {
 			options = append(options, optionForm(&d.Options[i]).markdown())
 		}
-		families := map[ext.Families]string{ext.V4: "IPv4", ext.V6: "IPv6", ext.Both: "both"}[d.Families]
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", strings.Join(append([]string{d.Name}, d.Aliases...), ", "),
-			strings.ReplaceAll(d.Summary, "|", `\|`), strings.Join(options, "<br>"), families, revisions(d), say(d.New(family(d))))
+			strings.ReplaceAll(d.Summary, "|", `\|`), strings.Join(options, "<br>"), familyNames(d.Families), revisions(d), say(d.New(family(d))))
 	}
+}
+
+func familyNames(f ext.Families) string {
+	switch f {
+	case ext.V4:
+		return "IPv4"
+	case ext.V6:
+		return "IPv6"
+	}
+	return "both"
 }
 
 // revisions lists the layouts of the kernel.
@@ -140,7 +149,7 @@ func revisions(d *ext.Def) string {
 			s = r.Kernel + " " + s
 		}
 		if r.Families != 0 && r.Families != d.Families {
-			s += familyNote(r.Families)
+			s += " " + familyNames(r.Families)
 		}
 		if r.ReadOnly {
 			s += " (read)"
