@@ -63,6 +63,7 @@ type state struct {
 	at     int    // index of the word that is being read; -1 when all were read
 	bundle string // the rest of joined short options
 	not    bool   // "!" was read
+	eaten  string // an option and what it took for its value, if that looks like an option
 	done   bool   // -h, -V or the other family's option: the rest does not count
 
 	table       string

@@ -14,6 +14,9 @@ func (p *parser) take(o *option, value string, has bool) error {
 	}
 	not := p.not
 	p.not = false
+	if len(value) > 1 && value[0] == '-' {
+		p.eaten = "`-" + string(o.letter) + "' took `" + value + "' for its value; was that left out?"
+	}
 	switch o.letter {
 	case 'p', 's', 'd', 'i', 'o', 'f', 'j', 'g', 'c':
 		return p.takeCondition(o.letter, value, not)

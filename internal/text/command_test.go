@@ -385,7 +385,7 @@ func TestBad(t *testing.T) {
 		{"-R INPUT -j ACCEPT", 2, "-R requires a rule number"},
 		{"-A", 2, "option \"-A\" requires an argument"}, {"-t", 2, "option \"-t\" requires an argument"},
 		{"-A INPUT -s", 2, "option \"-s\" requires an argument"}, {"-A INPUT --source", 2, "option \"--source\" requires an argument"},
-		{"-A INPUT -s -j DROP", 2, "Bad argument `DROP'"},
+		{"-A INPUT -s -j DROP", 2, "Bad argument `DROP' (`-s' took `-j' for its value; was that left out?)"},
 		{"-A INPUT -p tcp --dport", 2, "option \"--dport\" requires an argument"},
 		{"-A INPUT 1", 2, "Bad argument `1'"}, {"-A INPUT _", 2, "Bad argument `'"}, {"-A INPUT -", 2, "Bad argument `-'"},
 		{"-L -n c1", 2, "Bad argument `c1'"}, {"-L c1 1 2", 2, "Bad argument `2'"}, {"-N a b", 2, "Bad argument `b'"},

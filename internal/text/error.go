@@ -121,6 +121,9 @@ func (p *parser) failNamed(msg string) *Error {
 func (p *parser) badArgument(word string) *Error {
 	e := p.fail("Bad argument `%s'", word)
 	e.Form = Bare
+	if p.eaten != "" { // the word stood behind an option that was itself taken for a value
+		e.Msg += " (" + p.eaten + ")"
+	}
 	return e
 }
 
