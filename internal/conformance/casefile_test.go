@@ -178,14 +178,18 @@ func parseRules(file string) ([]ruleLine, error) {
 	return out, nil
 }
 
-// caseFiles lists testdata/*.suffix, at least one.
+// caseFiles lists testdata/*.suffix, at least one, and those of testdata/ext, which holds a table for each extension.
 func caseFiles(t *testing.T, suffix string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", "*."+suffix))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no testdata/*.%s (%v)", suffix, err)
 	}
-	return files
+	extensions, err := filepath.Glob(filepath.Join("testdata", "ext", "*."+suffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(files, extensions...)
 }
 
 // TestEnoughCommandLines keeps the suite from shrinking below what the issue asks for.

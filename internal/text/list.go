@@ -108,7 +108,7 @@ func (l *Lister) Rule(num int, r *rule.Rule) {
 func (l *Lister) target(t rule.Target) {
 	p, start := l.P, len(l.P.B)
 	if t != nil {
-		p.B = append(p.B, t.Name()...)
+		p.B = append(p.B, ext.ColumnName(t)...)
 	}
 	p.B = append(pad(p.B, start, 9), ' ')
 }

@@ -13,7 +13,7 @@ func AppendVerboseRule(p *ext.Printer, r *rule.Rule) {
 	p.Rule = r
 	p.Numeric = true
 	if r.Target != nil {
-		p.B = append(p.B, r.Target.Name()...)
+		p.B = append(p.B, ext.ColumnName(r.Target)...)
 	}
 	p.B = append(p.B, ' ', mark(r.Proto.Not))
 	appendProto(p, r.Proto.Number, false)
