@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 
 	"moat/internal/change"
 	"moat/internal/kernel/nft"
@@ -37,12 +36,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // The texts of iptables that scripts look for.
 const (
-	msgNoChain     = "No chain/target/match by that name."
-	msgBadRule     = "Bad rule (does a matching rule exist in that chain?)."
-	msgChainExists = "Chain already exists."
-	msgFileExists  = "File exists."
-	msgNotEmpty    = "Directory not empty."
-	msgBuiltin     = "Bad built-in chain name."
+	msgNoChain     = change.NoChain
+	msgBadRule     = change.BadRule
+	msgChainExists = change.ChainExists
+	msgFileExists  = change.FileExists
+	msgNotEmpty    = change.NotEmpty
+	msgBuiltin     = change.NotBuiltin
 )
 
 // fail is a refusal with exit status 1 and a text of iptables.
@@ -52,7 +51,7 @@ func fail(op *change.Op, msg string) error {
 
 // noTarget is the refusal of a rule that jumps to a chain that is not there.
 func noTarget(op *change.Op, chain string) error {
-	return &Error{Code: ExitParameter, Msg: fmt.Sprintf("Chain '%s' does not exist", chain), Op: op}
+	return &Error{Code: ExitParameter, Msg: change.NoTarget(chain), Op: op}
 }
 
 // permission gives missing rights the words and exit status of iptables, and
@@ -89,6 +88,9 @@ func verb(op *change.Op) (name, what string) {
 	case change.NewChain, change.DeclareChain:
 		return "CHAIN_USER_ADD", "chain " + op.Chain
 	case change.DeleteChain:
+		if op.Chain == "" { // -X of all: which one, the caller has said if it was known
+			return "CHAIN_DEL", "chains of table " + op.Table
+		}
 		return "CHAIN_DEL", "chain " + op.Chain
 	case change.SetPolicy:
 		return "CHAIN_UPDATE", "chain " + op.Chain

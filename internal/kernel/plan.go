@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"slices"
 
 	"moat/internal/change"
@@ -63,10 +64,27 @@ func (p *plan) run() (err error) {
 	}
 	for i := range p.script.Ops {
 		if err := p.step(i); err != nil {
-			return err
+			return p.unlessRaced(err)
 		}
 	}
 	return p.commit()
+}
+
+// unlessRaced gives a refusal that was computed, or calls it a race if the
+// ruleset changed meanwhile: then it may rest on two states that never were one.
+func (p *plan) unlessRaced(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	now, genErr := p.k.conn.Generation()
+	switch {
+	case genErr != nil:
+		return genErr
+	case now != p.gen:
+		return nft.ErrInterrupted
+	}
+	return err
 }
 
 // table gives the state of a table, begun on first use.
@@ -78,7 +96,7 @@ func (p *plan) table(op *change.Op) (*tableState, error) {
 	}
 	layout := rule.FindLayout(op.Table)
 	if layout == nil {
-		return nil, &Error{Code: ExitVersion, Msg: "table '" + op.Table + "' does not exist", Op: op}
+		return nil, &Error{Code: ExitVersion, Msg: change.NoTable(op.Table), Op: op}
 	}
 	t := &tableState{name: op.Table, layout: layout, index: map[string]*chainState{}}
 	p.tables = append(p.tables, t)
@@ -218,9 +236,9 @@ func (p *plan) addRule(t *tableState, op *change.Op, i int) error {
 		c.rules = append(c.rules, e)
 	case op.Kind == change.Append:
 		c.tail = append(c.tail, e)
-	case op.Num <= 1 && !c.loaded:
+	case op.Num <= 1:
 		p.note(op, "")
-		c.head = slices.Insert(c.head, 0, e)
+		c.head = append(c.head, e)
 	default:
 		return p.insertAt(t, c, op, e)
 	}
@@ -233,7 +251,7 @@ func (p *plan) insertAt(t *tableState, c *chainState, op *change.Op, e entry) er
 	}
 	at := max(op.Num, 1) - 1
 	if at > len(c.rules) {
-		return fail(op, "Index of insertion too big.")
+		return fail(op, change.InsertTooBig)
 	}
 	p.note(op, "")
 	c.rules = slices.Insert(c.rules, at, e)
@@ -276,12 +294,13 @@ func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
 // chain in memory, and stops reading once it is found.
 func (p *plan) byRuleAlone(t *tableState, c *chainState, op *change.Op, i int, wanted *rule.Rule) error {
 	found := uint64(0)
+	d := newDecoder(p.family)
+	var r rule.Rule
 	err := p.dump(t, c, func(v *nft.RuleView) error {
-		r, err := decodeRule(p.family, v)
-		if err != nil {
+		if err := d.read(v, &r); err != nil {
 			return err
 		}
-		if !r.Foreign && ext.EqualRules(r, wanted) {
+		if !r.Foreign && ext.EqualRules(&r, wanted) {
 			found = v.Handle
 			return nft.ErrStop
 		}
@@ -315,9 +334,9 @@ func (p *plan) byNumber(t *tableState, op *change.Op, i int) error {
 	at := op.Num - 1
 	if at < 0 || at >= len(c.rules) {
 		if op.Kind == change.Replace {
-			return fail(op, "Index of replacement too big.")
+			return fail(op, change.ReplaceTooBig)
 		}
-		return fail(op, "Index of deletion too big.")
+		return fail(op, change.DeleteTooBig)
 	}
 	c.remove(at, i)
 	if op.Kind == change.Replace {

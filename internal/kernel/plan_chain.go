@@ -49,7 +49,7 @@ func (p *plan) newChain(t *tableState, op *change.Op, i int) error {
 	case op.Kind == change.DeclareChain && c != nil:
 		c.clear(i)
 		return nil
-	case c != nil, builtin != nil:
+	case c != nil, builtin != nil, t.holds(op.Chain, nil):
 		return fail(op, msgChainExists)
 	}
 	if err := p.ask(t); err != nil {
@@ -76,8 +76,7 @@ func (p *plan) deleteChain(t *tableState, op *change.Op, i int) error {
 		return fail(op, msgNotEmpty)
 	}
 	p.note(op, c.name)
-	t.drop(c, i) // the kernel refuses a chain with rules
-	return nil
+	return p.drop(t, c, i)
 }
 
 // deleteChains applies -X without a name: user-defined chains must be empty,
@@ -89,7 +88,9 @@ func (p *plan) deleteChains(t *tableState, op *change.Op, i int) error {
 	for _, c := range t.listed() {
 		if c.base == nil {
 			p.note(op, c.name)
-			t.drop(c, i)
+			if err := p.drop(t, c, i); err != nil {
+				return err
+			}
 			continue
 		}
 		idle, err := p.idle(t, c)
@@ -97,7 +98,7 @@ func (p *plan) deleteChains(t *tableState, op *change.Op, i int) error {
 			return err
 		}
 		if idle && t.layout.Builtin(c.name) != nil {
-			t.drop(c, i)
+			t.remove(c, i)
 		}
 	}
 	return nil
@@ -120,19 +121,13 @@ func (c *chainState) accepts() bool {
 	return c.policy == nil || *c.policy == uint32(nft.NF_ACCEPT)
 }
 
-// drop takes a chain out of the table.
-func (t *tableState) drop(c *chainState, i int) {
-	t.index[c.name] = nil
-	c.deleted, c.gone = true, i
-}
-
 // setPolicy applies -P, and a ":CHAIN POLICY" line of a built-in chain.
 func (p *plan) setPolicy(t *tableState, op *change.Op, i int) error {
 	if t.layout.Builtin(op.Chain) == nil {
 		return fail(op, msgBuiltin)
 	}
 	if t.name == "nat" && op.Policy == rule.Drop {
-		return &Error{Code: ExitParameter, Op: op, Msg: "The \"nat\" table is not intended for filtering, the use of DROP is therefore inhibited."}
+		return &Error{Code: ExitParameter, Op: op, Msg: change.NATDrop}
 	}
 	c, err := p.need(t, op, i)
 	if err != nil {
@@ -141,7 +136,7 @@ func (p *plan) setPolicy(t *tableState, op *change.Op, i int) error {
 	if c.base == nil {
 		return fail(op, msgBuiltin)
 	}
-	c.wants = op
+	c.wants, c.zeroed = op, false
 	return nil
 }
 
@@ -161,13 +156,11 @@ func (p *plan) renameChain(t *tableState, op *change.Op, i int) error {
 	if c == nil {
 		return fail(op, msgNoChain)
 	}
-	p.read = true
-	t.index[op.Chain] = nil
-	c.name = op.NewName
-	t.index[c.name] = c
-	if c.was != "" {
-		c.rename = i + 1
+	if t.holds(op.NewName, c) {
+		return fail(op, msgFileExists)
 	}
+	p.read = true
+	t.rename(c, op.NewName, i)
 	return nil
 }
 

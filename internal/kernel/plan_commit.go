@@ -77,8 +77,8 @@ func (p *plan) putDeletions(b *nft.Batch, t *tableState) error {
 			b.DelRule(uint8(p.family), t.name, c.was, e.handle)
 		}
 	}
-	for _, c := range t.chains {
-		if c.deleted && c.was != "" {
+	for _, c := range t.drops {
+		if c.was != "" {
 			b.Tag(c.gone)
 			b.DelChain(unix.NLM_F_NONREC, &nft.Chain{Family: uint8(p.family), Table: t.name, Name: c.was})
 		}
@@ -104,13 +104,15 @@ func (p *plan) putChains(b *nft.Batch, t *tableState) error {
 			continue
 		}
 		b.Tag(c.created - 1)
+		flags := uint16(unix.NLM_F_EXCL) // nobody else's chain of that name is taken over
 		ch := &nft.Chain{Family: uint8(p.family), Table: t.name, Name: c.name}
 		if c.base != nil {
 			policy := uint32(nft.NF_ACCEPT)
 			ch.Hook = &nft.Hook{Num: uint32(c.base.Hook), Priority: c.base.Priority}
 			ch.Type, ch.Policy = c.base.Type, &policy
+			flags = 0
 		}
-		b.AddChain(0, ch)
+		b.AddChain(flags, ch)
 	}
 	return nil
 }
@@ -118,11 +120,6 @@ func (p *plan) putChains(b *nft.Batch, t *tableState) error {
 // putRules writes the rules that come into their places.
 func (p *plan) putRules(b *nft.Batch, t *tableState) error {
 	enc := &ext.Encoder{Buffer: &b.Buffer, Family: p.family, Kernel: p.k}
-	for _, c := range t.chains {
-		if c.rename != 0 && c.was != "" {
-			t.renamed = true
-		}
-	}
 	for _, c := range t.chains {
 		if c.deleted {
 			continue
@@ -138,7 +135,10 @@ func (p *plan) putRules(b *nft.Batch, t *tableState) error {
 // the end. Each goes directly before that rule, so they keep their order; at
 // the head of a chain that was not read, the last goes first.
 func (p *plan) putChainRules(b *nft.Batch, enc *ext.Encoder, t *tableState, c *chainState) error {
-	for i := len(c.head) - 1; i >= 0; i-- {
+	if c.loaded {
+		c.join()
+	}
+	for i := range c.head {
 		if err := p.putRule(b, enc, t, c, &c.head[i], nft.RuleInsert, 0); err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (p *plan) putRule(b *nft.Batch, enc *ext.Encoder, t *tableState, c *chainSt
 func (p *plan) putZero(b *nft.Batch, t *tableState, c *chainState, e *entry) {
 	b.Tag(e.op)
 	b.AddRule(nft.RuleReplace, &nft.RuleHeader{
-		Family: uint8(p.family), Table: t.name, Chain: c.stored(), Handle: e.handle, Compat: compat(e.rule),
+		Family: uint8(p.family), Table: t.name, Chain: c.stored(), Handle: e.handle, Compat: compat(e.rule), Userdata: e.userdata,
 	}, e.zero)
 }
 
@@ -301,13 +301,47 @@ func explain(s *change.Script, err error) error {
 	if !errors.As(err, &c) || nft.IsStale(err) || len(c.Errors) == 0 {
 		return err
 	}
-	first := &c.Errors[0]
-	e := &Error{Code: ExitResource, Err: err, Failed: true}
-	name, what := "TABLE_ADD", "table"
-	if first.Tag >= 0 && first.Tag < len(s.Ops) {
-		e.Op = &s.Ops[first.Tag]
-		name, what = verb(e.Op)
+	first := firstFailure(c)
+	e := &Error{Code: ExitResource, Err: err, Failed: true, Op: blame(s, first)}
+	if e.Op == nil {
+		e.Msg = "the change was refused (" + errnoText(first.Errno) + ")"
+		return e
 	}
+	name, what := verb(e.Op)
 	e.Msg = fmt.Sprintf("%s failed (%s): %s", name, errnoText(first.Errno), what)
 	return e
+}
+
+// firstFailure is the error of the earliest operation: messages have another
+// order than operations.
+func firstFailure(c *nft.CommitError) *nft.MessageError {
+	first := &c.Errors[0]
+	for i := range c.Errors {
+		if e := &c.Errors[i]; e.Tag >= 0 && (first.Tag < 0 || e.Tag < first.Tag) {
+			first = e
+		}
+	}
+	return first
+}
+
+// blame finds the operation at fault. A loop of jumps, or too many nested ones,
+// the kernel reports of the transaction as a whole: the last jump closed it.
+func blame(s *change.Script, e *nft.MessageError) *change.Op {
+	if e.Tag >= 0 && e.Tag < len(s.Ops) {
+		return &s.Ops[e.Tag]
+	}
+	if len(s.Ops) == 1 {
+		return &s.Ops[0]
+	}
+	if e.Errno != unix.ELOOP && e.Errno != unix.EMLINK {
+		return nil
+	}
+	for i := len(s.Ops) - 1; i >= 0; i-- {
+		if r := s.Ops[i].Rule; r != nil {
+			if _, jumps := r.Target.(rule.Jump); jumps {
+				return &s.Ops[i]
+			}
+		}
+	}
+	return nil
 }

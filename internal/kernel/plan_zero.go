@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"moat/internal/kernel/nft"
 )
@@ -32,15 +34,20 @@ func (p *plan) loadCounted(t *tableState, c *chainState, only, op int) error {
 		case bound:
 			e.reset = true
 		default:
-			e.zero, e.op = list, op
+			e.zero, e.userdata, e.op = list, slices.Clone(v.Userdata), op
 		}
 		return nil
 	})
 }
 
+// boundChain begins the name that the kernel gives to a chain without one,
+// which belongs to the rule that jumps to it ("jump { … }" of nft).
+const boundChain = "__chain"
+
 // zeroCounter copies a list of expressions with its counters at zero. counted
-// says whether one was not zero before; bound, that the rule refers to a set, of
-// which a second reference may be refused, so that it cannot be replaced by its copy.
+// says whether one was not zero before; bound, that the rule refers to a set or
+// owns a chain, of which a second reference may be refused, so that it cannot
+// be replaced by its copy.
 func zeroCounter(list []byte) (out []byte, counted, bound bool) {
 	out = append([]byte(nil), list...)
 	for x := nft.NewExprs(out); x.Next(); {
@@ -56,6 +63,8 @@ func zeroCounter(list []byte) (out []byte, counted, bound bool) {
 			}
 		case "lookup", "dynset", "objref":
 			bound = true
+		case "immediate":
+			bound = bound || bytes.Contains(e.Data, []byte(boundChain))
 		}
 	}
 	return out, counted, bound

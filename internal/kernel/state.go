@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"slices"
+
 	"moat/internal/change"
 	"moat/internal/kernel/nft"
 	"moat/internal/rule"
@@ -19,7 +21,8 @@ type tableState struct {
 	chains   []*chainState
 	index    map[string]*chainState // by the name after the operations so far
 	op       int                    // the operation that asked for replacement
-	renamed  bool                   // the transaction renames a chain of the kernel
+	renamed  bool                   // the script has renamed a chain of the kernel
+	drops    []*chainState          // chains that go, in the order of the operations
 }
 
 // chainState is a chain as the operations so far have made it.
@@ -39,8 +42,8 @@ type chainState struct {
 	flush   int // operation + 1 that deleted all rules it had
 
 	loaded bool    // entries are all rules of the chain
-	rules  []entry // loaded: the chain's rules in order
-	head   []entry // not loaded: rules put before the first, in order
+	rules  []entry // loaded: the chain's rules in order, but for head
+	head   []entry // rules put before the first, each before the one put earlier
 	tail   []entry // not loaded: rules put after the last, in order
 	dead   []entry // rules of the kernel that go
 }
@@ -51,7 +54,9 @@ type entry struct {
 	rule   *rule.Rule
 	op     int    // operation that brought it or deletes it
 	zero   []byte // its expressions again with the counter at zero, if it is to be replaced by them
-	reset  bool   // its counter is to be reset by a message of its own
+	// userdata is what nft noted with a rule that zero replaces, such as a comment.
+	userdata []byte
+	reset    bool // its counter is to be reset by a message of its own
 }
 
 // find gives the chain that has a name now, nil if there is none.
@@ -145,11 +150,10 @@ func (p *plan) load(t *tableState, c *chainState, decode bool) error {
 		return p.decoded(t, c, decode)
 	}
 	var rules []entry
-	rules = append(rules, c.head...)
 	err := p.dump(t, c, func(v *nft.RuleView) error {
 		e := entry{handle: v.Handle, op: -1}
 		if decode {
-			r, err := decodeRule(p.family, v)
+			r, err := t.decode(p.family, v)
 			if err != nil {
 				return err
 			}
@@ -161,16 +165,27 @@ func (p *plan) load(t *tableState, c *chainState, decode bool) error {
 	if err != nil {
 		return err
 	}
-	c.rules, c.head, c.tail, c.loaded = append(rules, c.tail...), nil, nil, true
+	c.rules, c.loaded = rules, true
+	c.join()
 	return nil
+}
+
+// join puts the rules of head and tail into their places among the rules of a
+// loaded chain.
+func (c *chainState) join() {
+	c.rules = append(c.rules, c.tail...)
+	if len(c.head) > 0 {
+		slices.Reverse(c.head)
+		c.rules = append(c.head, c.rules...)
+	}
+	c.head, c.tail = nil, nil
 }
 
 // decoded reads the rules of a loaded chain once more if they were kept by
 // handle only and are needed whole.
 func (p *plan) decoded(t *tableState, c *chainState, decode bool) error {
-	if !c.loaded {
-		c.rules, c.head, c.tail, c.loaded = append(c.head, c.tail...), nil, nil, true
-	}
+	c.loaded = true
+	c.join()
 	missing := false
 	for i := range c.rules {
 		missing = missing || c.rules[i].rule == nil
@@ -180,13 +195,17 @@ func (p *plan) decoded(t *tableState, c *chainState, decode bool) error {
 	}
 	byHandle := map[uint64]*rule.Rule{}
 	err := p.dump(t, c, func(v *nft.RuleView) error {
-		r, err := decodeRule(p.family, v)
+		r, err := t.decode(p.family, v)
 		byHandle[v.Handle] = r
 		return err
 	})
 	for i := range c.rules {
-		if e := &c.rules[i]; e.rule == nil {
+		e := &c.rules[i]
+		if e.rule == nil {
 			e.rule = byHandle[e.handle]
+		}
+		if e.rule == nil && err == nil {
+			err = nft.ErrInterrupted // it was there a moment ago
 		}
 	}
 	return err
