@@ -18,7 +18,7 @@ import (
 var links = []string{
 	"iptables", "iptables-nft", "iptables-save", "iptables-nft-save", "iptables-restore", "iptables-nft-restore", "iptables-apply",
 	"ip6tables", "ip6tables-nft", "ip6tables-save", "ip6tables-nft-save", "ip6tables-restore", "ip6tables-nft-restore", "ip6tables-apply",
-	"iptables-xml", "netfilter-persistent", "xtables-nft-multi",
+	"netfilter-persistent", "xtables-nft-multi",
 }
 
 // place is an installation below a folder, with a program that only tells how
@@ -86,9 +86,9 @@ func TestInstallPutsEveryNameAndFileInItsPlace(t *testing.T) {
 		"etc/default/netfilter-persistent", "etc/init.d/netfilter-persistent", "usr/local/sbin/moat",
 		"usr/local/lib/systemd/system/netfilter-persistent.service",
 	}
-	// Every program has a completion but the two that are for other programs.
+	// Every program has a completion but the one that is for other programs.
 	for _, name := range append([]string{"moat"}, links...) {
-		if name != "iptables-xml" && name != "xtables-nft-multi" {
+		if name != "xtables-nft-multi" {
 			want = append(want, "usr/local/share/bash-completion/completions/"+name)
 		}
 	}
