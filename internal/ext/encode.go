@@ -92,6 +92,9 @@ type Decoder struct {
 	native []Ext // matches that native terms made
 }
 
+// Begin makes r the rule to collect for.
+func (d *Decoder) Begin(r *rule.Rule) { d.Rule, d.native = r, d.native[:0] }
+
 // FindMatch gives the rule's last match that belongs to a Def; nil if none does.
 func (d *Decoder) FindMatch(def *Def) Ext {
 	for i := len(d.Rule.Matches) - 1; i >= 0; i-- {

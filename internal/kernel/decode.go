@@ -15,22 +15,32 @@ import (
 // decodeRule reads a rule of the kernel. What iptables cannot express sets
 // Foreign: the rule's other fields then say only part of it.
 func decodeRule(f rule.Family, v *nft.RuleView) (*rule.Rule, error) {
-	r := &rule.Rule{Handle: v.Handle}
-	d := decoder{Decoder: ext.Decoder{Family: f, Rule: r}}
+	r := &rule.Rule{}
+	return r, newDecoder(f).read(v, r)
+}
+
+// newDecoder makes a decoder for many rules.
+func newDecoder(f rule.Family) *decoder {
+	d := &decoder{Decoder: ext.Decoder{Family: f}}
 	d.src, d.dst = addressOffsets(f)
-	err := nft.Terms(v.Expressions, func(t *nft.Term) bool {
-		if !d.term(t) {
-			r.Foreign = true
-		}
-		return !r.Foreign
-	})
-	if err != nil {
-		return nil, err
+	d.take = func(t *nft.Term) bool {
+		d.Rule.Foreign = !d.term(t)
+		return !d.Rule.Foreign
+	}
+	return d
+}
+
+// read is decodeRule into r, of which it keeps the memory for matches.
+func (d *decoder) read(v *nft.RuleView, r *rule.Rule) error {
+	*r = rule.Rule{Handle: v.Handle, Matches: r.Matches[:0]}
+	d.Begin(r)
+	if err := d.terms.Terms(v.Expressions, d.take); err != nil {
+		return err
 	}
 	if text := userComment(v.Userdata); text != "" {
 		r.Matches = append(r.Matches, &ext.Comment{Text: text})
 	}
-	return r, nil
+	return nil
 }
 
 // udataComment is the type of nft's comment in the userdata of a rule, which is
@@ -50,10 +60,12 @@ func userComment(data []byte) string {
 	return ""
 }
 
-// decoder reads one rule.
+// decoder reads rules, one after the other.
 type decoder struct {
 	ext.Decoder
 	src, dst uint32 // offsets of the addresses in the network header
+	terms    nft.TermReader
+	take     func(*nft.Term) bool
 }
 
 // term reads one condition or action; false if iptables has no word for it.
@@ -117,25 +129,33 @@ func (d *decoder) meta(t *nft.Term, not bool) bool {
 	}
 	switch t.Load.Key {
 	case nft.NFT_META_IIFNAME:
-		r.In = namedInterface(t.Value, not)
+		return setInterface(&r.In, namedInterface(t.Value, not))
 	case nft.NFT_META_OIFNAME:
-		r.Out = namedInterface(t.Value, not)
+		return setInterface(&r.Out, namedInterface(t.Value, not))
 	case nft.NFT_META_IIF:
-		r.In = rule.Interface{Name: interfaceByIndex(t.Value), Not: not}
+		return setInterface(&r.In, rule.Interface{Name: interfaceByIndex(t.Value), Not: not})
 	case nft.NFT_META_OIF:
-		r.Out = rule.Interface{Name: interfaceByIndex(t.Value), Not: not}
+		return setInterface(&r.Out, rule.Interface{Name: interfaceByIndex(t.Value), Not: not})
 	case nft.NFT_META_L4PROTO:
 		return d.protocol(t.Value, not)
-	default:
+	}
+	return false
+}
+
+// setInterface takes a condition on an interface. A second one on the same has
+// no iptables form.
+func setInterface(to *rule.Interface, i rule.Interface) bool {
+	if to.Name != "" && *to != i {
 		return false
 	}
+	*to = i
 	return true
 }
 
 // protocol takes a condition on the protocol. Two that contradict each other
-// have no iptables form.
+// have no iptables form, and neither has protocol 0, which says "any" there.
 func (d *decoder) protocol(value []byte, not bool) bool {
-	if len(value) != 1 {
+	if len(value) != 1 || value[0] == 0 {
 		return false
 	}
 	p := rule.Protocol{Number: uint16(value[0]), Not: not}

@@ -119,13 +119,15 @@ func (v *View) Chain(name string) *Head {
 }
 
 // EachRule reads the rules of a chain in order and gives each to f, which may
-// return nft.ErrStop. A rule that iptables cannot express ends it with
-// ErrIncompatible.
+// return nft.ErrStop. The rule is f's only during the call: its memory serves
+// the next one. A rule that iptables cannot express ends it with ErrIncompatible.
 func (v *View) EachRule(chain *Head, f func(*rule.Rule) error) error {
 	if !chain.Exists {
 		return nil
 	}
-	return v.k.eachRule(v.Family, v.Table, chain.Name, func(r *rule.Rule) error {
+	var r rule.Rule
+	into := func() *rule.Rule { return &r }
+	return v.k.eachRule(v.Family, v.Table, chain.Name, into, func(r *rule.Rule) error {
 		if r.Foreign {
 			return ErrIncompatible
 		}
@@ -133,11 +135,13 @@ func (v *View) EachRule(chain *Head, f func(*rule.Rule) error) error {
 	})
 }
 
-// eachRule reads the rules of a chain; one that went meanwhile is a race.
-func (k *Kernel) eachRule(f rule.Family, table, chain string, each func(*rule.Rule) error) error {
+// eachRule reads the rules of a chain into what into gives; one that went
+// meanwhile is a race.
+func (k *Kernel) eachRule(f rule.Family, table, chain string, into func() *rule.Rule, each func(*rule.Rule) error) error {
+	d := newDecoder(f)
 	err := k.conn.DumpRules(uint8(f), table, chain, func(view *nft.RuleView) error {
-		r, err := decodeRule(f, view)
-		if err != nil {
+		r := into()
+		if err := d.read(view, r); err != nil {
 			return err
 		}
 		return each(r)
@@ -147,6 +151,8 @@ func (k *Kernel) eachRule(f rule.Family, table, chain string, each func(*rule.Ru
 	}
 	return err
 }
+
+func newRule() *rule.Rule { return new(rule.Rule) }
 
 // Ruleset reads all tables of a family, or the named ones, in one piece. Rules
 // that iptables cannot express are in it with Foreign set.
@@ -181,7 +187,7 @@ func (k *Kernel) readTable(f rule.Family, name string) (*rule.Table, error) {
 	for _, h := range v.Chains {
 		c := h.Chain
 		if h.Exists {
-			err := k.eachRule(f, name, c.Name, func(r *rule.Rule) error {
+			err := k.eachRule(f, name, c.Name, newRule, func(r *rule.Rule) error {
 				c.Rules = append(c.Rules, r)
 				return nil
 			})

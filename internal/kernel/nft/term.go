@@ -1,5 +1,7 @@
 package nft
 
+import "math/bits"
+
 // TermKind says what a Term is.
 type TermKind uint8
 
@@ -71,7 +73,10 @@ type Term struct {
 }
 
 // registers is what each 32-bit register holds; a 128-bit register is its first.
-type registers [20]Load
+type registers struct {
+	load [20]Load
+	used uint32 // bit n: load n holds something
+}
 
 // index maps a register's number to its place: NFT_REG_1 is the same storage as NFT_REG32_00.
 func (r *registers) index(reg uint32) int {
@@ -81,37 +86,60 @@ func (r *registers) index(reg uint32) int {
 	case reg >= NFT_REG32_00 && reg <= NFT_REG32_15:
 		return int(reg - NFT_REG32_00)
 	}
-	return len(r) - 1 // no such register: a place that nothing loads
+	return len(r.load) - 1 // no such register: a place that nothing loads
+}
+
+// at is what a register holds.
+func (r *registers) at(reg uint32) *Load { return &r.load[r.index(reg)] }
+
+// reset empties the registers that hold something, which are few.
+func (r *registers) reset() {
+	for ; r.used != 0; r.used &= r.used - 1 {
+		r.load[bits.TrailingZeros32(r.used)] = Load{}
+	}
 }
 
 // Register is what a register held when the term's expression ran; Kind is
 // LoadNone if nothing did.
-func (t *Term) Register(reg uint32) *Load { return &t.regs[t.regs.index(reg)] }
+func (t *Term) Register(reg uint32) *Load { return t.regs.at(reg) }
 
 // Terms reads a rule's expressions (the payload of NFTA_RULE_EXPRESSIONS) as a
 // sequence of terms and calls yield for each, in order, with a Term that is
 // reused. It stops early when yield returns false. Bytes that are no list of
 // expressions give ErrMalformed.
 func Terms(list []byte, yield func(*Term) bool) error {
-	var regs registers
-	exprs := NewExprs(list)
-	var t Term
-	for exprs.Next() {
-		e := exprs.Expr()
-		if regs.load(e) {
+	var r TermReader
+	return r.Terms(list, yield)
+}
+
+// TermReader is Terms for many rules: its memory, which is large, serves one
+// after the other. The zero TermReader is ready to use.
+type TermReader struct {
+	regs  registers
+	exprs Exprs
+	term  Term
+}
+
+// Terms is the function Terms.
+func (r *TermReader) Terms(list []byte, yield func(*Term) bool) error {
+	r.regs.reset()
+	r.exprs = NewExprs(list)
+	for r.exprs.Next() {
+		e := r.exprs.Expr()
+		if r.regs.fill(e) {
 			continue
 		}
-		t = Term{Expr: e, regs: &regs}
-		t.read(e)
-		if !yield(&t) {
+		r.term = Term{Expr: e, regs: &r.regs}
+		r.term.read(e)
+		if !yield(&r.term) {
 			return nil
 		}
 	}
-	return exprs.Err()
+	return r.exprs.Err()
 }
 
-// load tracks an expression that only fills a register; false if it does more.
-func (r *registers) load(e *Expr) bool {
+// fill tracks an expression that only fills a register; false if it does more.
+func (r *registers) fill(e *Expr) bool {
 	switch e.Name {
 	case "meta":
 		if _, sets := e.FindAttr(NFTA_META_SREG); sets {
@@ -127,7 +155,7 @@ func (r *registers) load(e *Expr) bool {
 	case "bitwise":
 		return r.mask(e)
 	case "byteorder":
-		l := r[r.index(e.Attr(NFTA_BYTEORDER_SREG))]
+		l := *r.at(e.Attr(NFTA_BYTEORDER_SREG))
 		l.Swap = true
 		r.put(e.Attr(NFTA_BYTEORDER_DREG), l)
 	case "immediate":
@@ -141,7 +169,11 @@ func (r *registers) load(e *Expr) bool {
 	return true
 }
 
-func (r *registers) put(reg uint32, l Load) { r[r.index(reg)] = l }
+func (r *registers) put(reg uint32, l Load) {
+	i := r.index(reg)
+	r.load[i] = l
+	r.used |= 1 << i
+}
 
 func (r *registers) loadPayload(e *Expr) bool {
 	l := Load{Kind: LoadPayload}
@@ -202,7 +234,7 @@ func (r *registers) mask(e *Expr) bool {
 			xor = dataValue(a)
 		}
 	}
-	l := r[r.index(sreg)]
+	l := *r.at(sreg)
 	if op != 0 || l.Mask != nil {
 		l = Load{Kind: LoadOther, Expr: *e}
 	} else {
