@@ -45,12 +45,16 @@ func newKernel(t testing.TB) (*Kernel, *lab.Host) {
 // restoreScript reads a text in save format, counters included.
 func restoreScript(t testing.TB, f rule.Family, file string, noFlush bool) *change.Script {
 	t.Helper()
-	o := text.RestoreOptions{Counters: true, NoFlush: noFlush}
-	s, err := text.ParseRestore(f, f.Program()+"-restore", []byte(file), o, &netdb.DB{})
+	s, err := parse(f, file, noFlush)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, file)
 	}
 	return s
+}
+
+func parse(f rule.Family, file string, noFlush bool) (*change.Script, error) {
+	o := text.RestoreOptions{Counters: true, NoFlush: noFlush}
+	return text.ParseRestore(f, f.Program()+"-restore", []byte(file), o, &netdb.DB{})
 }
 
 // apply makes a text in save format a change of the kernel that must be taken.
