@@ -26,6 +26,12 @@ type DB struct {
 	// network "ip4" or "ip6"; nil is the host's resolver.
 	Lookup func(ctx context.Context, network, name string) ([]netip.Addr, error)
 
+	// Sets answers for ipset(8); nil is the kernel.
+	Sets SetTable
+
+	// Warn takes a line for stderr about a file that should be there; nil drops it.
+	Warn func(line string)
+
 	services  []service
 	protocols []protocol
 	readServ  bool
@@ -36,8 +42,13 @@ type DB struct {
 	readHost bool
 	readNet  bool
 
+	numbers map[string][]numbered // files of numbers with names, by file
+	sets    []Set                 // answers of Sets
+
 	names  map[netip.Addr]string // answers of the resolver; "" for no name
 	failed int                   // questions in a row that nobody answered
+
+	labels connLabels
 }
 
 type service struct {

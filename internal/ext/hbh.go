@@ -1,0 +1,19 @@
+package ext
+
+// hbh: iptables-extensions(8), "hbh".
+// UAPI: linux/netfilter_ipv6/ip6t_opts.h, struct ip6t_opts, revision 0.
+
+import "moat/internal/rule"
+
+var hbh = Def{
+	Name: "hbh", Kind: Match, Families: V6,
+	Summary: "hop-by-hop options header of IPv6",
+	Options: []Option{
+		{Name: "hbh-len", Value: "BYTES", Not: true, Help: "length of the header in bytes"},
+		{Name: "hbh-opts", Value: "TYPE[:LENGTH][,...]", Help: "options by number, with the length of their data in bytes, 16 at most"},
+	},
+	Revisions: []Revision{{Rev: 0, Size: 40}},
+	New:       func(rule.Family) Ext { return &IPv6Options{} },
+}
+
+func init() { register(&hbh) }
