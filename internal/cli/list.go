@@ -14,6 +14,7 @@ import (
 
 // list is -L and -S. It prints when all was read in one piece, or nothing.
 func (env Env) list(k *kernel.Kernel, cmd *text.Command, names *netdb.DB) error {
+	collectSeldom()
 	var out []byte
 	err := k.Consistently(func() (err error) {
 		out, err = render(k, cmd, names)

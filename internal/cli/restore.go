@@ -39,6 +39,7 @@ func runRestore(env Env, f rule.Family) int {
 
 // restore reads the whole file before anything is done with it.
 func (env Env) restore(program string, f rule.Family, args *text.RestoreArgs) error {
+	collectSeldom()
 	data, err := env.input(program, args.File)
 	if err != nil {
 		return err

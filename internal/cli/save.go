@@ -16,8 +16,8 @@ import (
 
 // saveTables prints tables in save format as they were at one moment; with no
 // names, all that the kernel has.
-func saveTables(k *kernel.Kernel, f rule.Family, tables []string, o text.SaveOptions, w io.Writer) error {
-	p := &ext.Printer{Family: f, Numeric: true, Names: &netdb.DB{}}
+func saveTables(k *kernel.Kernel, f rule.Family, tables []string, o text.SaveOptions, names *netdb.DB, w io.Writer) error {
+	p := &ext.Printer{Family: f, Numeric: true, Names: names}
 	err := k.Consistently(func() (err error) {
 		p.B = p.B[:0]
 		names := tables
@@ -99,6 +99,7 @@ func runSave(env Env, f rule.Family) int {
 }
 
 func (env Env) save(program string, f rule.Family, args *text.SaveArgs) error {
+	collectSeldom()
 	k, err := kernel.Open()
 	if err != nil {
 		return err
@@ -112,7 +113,7 @@ func (env Env) save(program string, f rule.Family, args *text.SaveArgs) error {
 		tables = []string{args.Table}
 	}
 	var out bytes.Buffer
-	if err := saveTables(k, f, tables, saveOptions(f, args.Counters), &out); err != nil {
+	if err := saveTables(k, f, tables, saveOptions(f, args.Counters), &netdb.DB{Warn: env.complain}, &out); err != nil {
 		return err
 	}
 	if args.File != "" {
