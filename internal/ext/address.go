@@ -9,15 +9,22 @@ import (
 	"moat/internal/rule"
 )
 
-// Addr appends an address as inet_ntop(3) of glibc prints it, which differs
-// from netip for IPv4-compatible IPv6 addresses: ::1.2.3.4.
-func (p *Printer) Addr(a netip.Addr) {
-	if b := a.As16(); a.Is6() && !a.Is4In6() && isZero(b[:12]) && !isZero(b[12:14]) {
-		p.Str("::")
-		a = netip.AddrFrom4([4]byte(b[12:]))
+// AppendAddr appends an address as inet_ntop(3) of glibc prints it, which
+// differs from netip for IPv4-compatible IPv6 addresses: "::1.2.3.4", not
+// "::102:304". An invalid address appends nothing.
+func AppendAddr(b []byte, a netip.Addr) []byte {
+	if !a.IsValid() {
+		return b
 	}
-	p.B = a.AppendTo(p.B)
+	if p := a.As16(); a.Is6() && !a.Is4In6() && isZero(p[:12]) && !isZero(p[12:14]) {
+		b = append(b, "::"...)
+		a = netip.AddrFrom4([4]byte(p[12:]))
+	}
+	return a.WithZone("").AppendTo(b)
 }
+
+// Addr appends an address as AppendAddr does.
+func (p *Printer) Addr(a netip.Addr) { p.B = AppendAddr(p.B, a) }
 
 func isZero(p []byte) bool {
 	for _, c := range p {

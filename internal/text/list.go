@@ -159,7 +159,7 @@ func (l *Lister) namedAddr(b []byte, a rule.Address) []byte {
 		name = l.P.Names.NetworkName(a.IP)
 	}
 	if name == "" {
-		b = AppendAddr(b, a.IP)
+		b = ext.AppendAddr(b, a.IP)
 	} else {
 		b = append(b, name...)
 	}

@@ -60,7 +60,7 @@ func appendNumericAddr(b []byte, a rule.Address, f rule.Family) []byte {
 		}
 		return append(b, "0.0.0.0/0"...)
 	}
-	b = AppendAddr(b, a.IP)
+	b = ext.AppendAddr(b, a.IP)
 	return appendMask(b, a, f)
 }
 
@@ -79,5 +79,5 @@ func appendAnyMask(b []byte, a rule.Address, n int) []byte {
 	if n >= 0 {
 		return strconv.AppendUint(b, uint64(n), 10)
 	}
-	return AppendAddr(b, a.Mask)
+	return ext.AppendAddr(b, a.Mask)
 }

@@ -99,11 +99,11 @@ func TestAddressesAsInetNtop(t *testing.T) {
 		"::ffff:0:1": "::ffff:0.0.0.1", "::1:0:0": "::1:0:0", "64:ff9b::1.2.3.4": "64:ff9b::102:304",
 		"2001:0:0:1::1": "2001:0:0:1::1", "1:0:2:0:3:0:4:0": "1:0:2:0:3:0:4:0", "1::2:0:0:3": "1::2:0:0:3",
 	} {
-		if got := string(AppendAddr(nil, netip.MustParseAddr(in))); got != want {
+		if got := string(ext.AppendAddr(nil, netip.MustParseAddr(in))); got != want {
 			t.Errorf("%s is %q, want %q", in, got, want)
 		}
 	}
-	if got := AppendAddr(nil, netip.Addr{}); len(got) != 0 {
+	if got := ext.AppendAddr(nil, netip.Addr{}); len(got) != 0 {
 		t.Errorf("no address is %q", got)
 	}
 }

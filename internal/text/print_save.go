@@ -91,7 +91,7 @@ func appendAddrOption(p *ext.Printer, option string, a rule.Address) {
 	}
 	appendNot(p, a.Not)
 	p.B = append(p.B, option...)
-	p.B = AppendAddr(p.B, a.IP)
+	p.B = ext.AppendAddr(p.B, a.IP)
 	p.B = appendAnyMask(p.B, a, a.PrefixLen())
 }
 
