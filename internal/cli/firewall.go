@@ -24,7 +24,7 @@ func (firewall) Save(f rule.Family, w io.Writer, counters bool) error {
 		return err
 	}
 	defer k.Close()
-	return saveTables(k, f, nil, saveOptions(f, counters), w)
+	return saveTables(k, f, nil, saveOptions(f, counters), &netdb.DB{}, w)
 }
 
 // Restore makes a text in save format the state of its tables.

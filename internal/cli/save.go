@@ -16,8 +16,8 @@ import (
 
 // saveTables prints tables in save format as they were at one moment; with no
 // names, all that the kernel has.
-func saveTables(k *kernel.Kernel, f rule.Family, tables []string, o text.SaveOptions, names *netdb.DB, w io.Writer) error {
-	p := &ext.Printer{Family: f, Numeric: true, Names: names}
+func saveTables(k *kernel.Kernel, f rule.Family, tables []string, o text.SaveOptions, db *netdb.DB, w io.Writer) error {
+	p := &ext.Printer{Family: f, Numeric: true, Names: db}
 	err := k.Consistently(func() (err error) {
 		p.B = p.B[:0]
 		names := tables
