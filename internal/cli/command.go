@@ -11,7 +11,7 @@ import (
 
 // runCommand is iptables and ip6tables.
 func runCommand(env Env, f rule.Family) int {
-	names := &netdb.DB{}
+	names := &netdb.DB{Warn: env.complain}
 	program := f.Program()
 	cmd, err := text.ParseCommand(f, program, env.Args, names)
 	if err != nil {
@@ -49,11 +49,11 @@ func (env Env) command(program string, cmd *text.Command, names *netdb.DB) error
 	}
 	script := &change.Script{Family: cmd.Family, Ops: cmd.Ops}
 	if cmd.List != nil {
-		if err := zeroListed(k, cmd, script); err != nil {
+		if err := env.zeroListed(k, cmd, script); err != nil {
 			return err
 		}
 	}
-	if cmd.Verbose == 0 || cmd.List != nil {
+	if cmd.Verbose == 0 {
 		return k.Apply(script)
 	}
 	notes, err := k.ApplyVerbosely(script)
@@ -76,8 +76,8 @@ func appendNotes(b []byte, f rule.Family, notes []kernel.Note, names *netdb.DB) 
 
 // zeroListed readies the -Z that stands beside -L or -S of a whole table: it
 // makes the built-in chains that were only seen, and fails without the table,
-// as iptables-nft 1.8.9 does.
-func zeroListed(k *kernel.Kernel, cmd *text.Command, s *change.Script) error {
+// as iptables-nft 1.8.9 does, which names the chains even then.
+func (env Env) zeroListed(k *kernel.Kernel, cmd *text.Command, s *change.Script) error {
 	if cmd.List.Chain != "" {
 		return nil
 	}
@@ -90,6 +90,9 @@ func zeroListed(k *kernel.Kernel, cmd *text.Command, s *change.Script) error {
 		switch {
 		case h.Exists:
 		case !v.Exists:
+			if cmd.Verbose > 0 {
+				env.print(appendZeroing(nil, v))
+			}
 			return &kernel.Error{Code: kernel.ExitResource, Failed: true,
 				Msg: "CHAIN_ZERO failed (No such file or directory): chain " + h.Name}
 		default:
@@ -98,4 +101,12 @@ func zeroListed(k *kernel.Kernel, cmd *text.Command, s *change.Script) error {
 	}
 	s.Ops = append(ops, s.Ops...)
 	return nil
+}
+
+// appendZeroing appends what -v prints of -Z for the chains of a table.
+func appendZeroing(b []byte, v *kernel.View) []byte {
+	for _, h := range v.Chains {
+		b = text.AppendVerboseChain(b, change.Zero, h.Name)
+	}
+	return b
 }

@@ -53,7 +53,8 @@ func userComment(data []byte) string {
 	for len(data) >= 2 && len(data) >= 2+int(data[1]) {
 		value := data[2 : 2+int(data[1])]
 		if data[0] == udataComment {
-			return strings.TrimRight(string(value), "\x00")
+			text, _, _ := strings.Cut(string(value), "\x00")
+			return text
 		}
 		data = data[2+len(value):]
 	}
