@@ -18,7 +18,12 @@ type Context struct {
 
 	// Warn takes a line for stderr about something odd that is accepted; nil drops it.
 	Warn func(line string)
+
+	in *Instance // the extension that is being checked
 }
+
+// Given reports, within Check, whether an option of the extension was given.
+func (c *Context) Given(name string) bool { return c.in.Given(name) }
 
 // Warnf tells of something odd that is accepted nevertheless.
 func (c *Context) Warnf(format string, args ...any) {

@@ -81,6 +81,9 @@ func (f *rowsFile) write(t *testing.T) {
 			b.WriteByte('\n')
 		}
 		b.WriteString(s.head + "\n")
+		for _, command := range s.setup {
+			b.WriteString("$ " + command + "\n")
+		}
 		for _, r := range s.rows {
 			b.WriteString(r.options + "\n" + r.answer.String())
 		}
@@ -97,6 +100,7 @@ func debianSection(t *testing.T, file *rowsFile, s *section) {
 	if d.Kind == Target {
 		flagged = "-j"
 	}
+	setUp(t, s)
 	debian(t, s.program, "-t", s.table, "-F", s.chain)
 	var taken []*row
 	for _, r := range s.rows {

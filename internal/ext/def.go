@@ -51,7 +51,7 @@ type Option struct {
 	Name     string   // without its dashes
 	Aliases  []string // other names of the same option
 	Value    string   // what follows, named as in the manual: "" nothing, two words two arguments
-	Optional bool     // the argument may be left out; Arg.Value is then ""
+	Optional bool     // the argument, a word that is no option, may be left out; Arg.Value is then ""
 	Not      bool     // "!" may stand before it
 	Repeat   bool     // may be given more than once
 	Required bool     // must be given

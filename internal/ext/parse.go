@@ -49,6 +49,7 @@ func (in *Instance) Finish(c *Context) error {
 		return err
 	}
 	if x, ok := in.Ext.(Checker); ok {
+		c.in = in
 		return x.Check(c)
 	}
 	return nil

@@ -20,7 +20,9 @@ import (
 //
 // whose rules begin with RULE…, and under each of them rows: options, quoted as
 // for a shell, "(none)" for no option; below each row, indented by a tab, the
-// answer, which TestDebian compares with Debian's program and writes with -update:
+// answer, which TestDebian compares with Debian's program and writes with -update.
+// A line "$ COMMAND" behind a section's head is run before Debian's program is
+// asked; see setUp. The answers:
 //
 //	refused            exit code 2
 //	kernel             understood, but the kernel refuses the rule
@@ -40,6 +42,7 @@ type section struct {
 	program      string
 	table, chain string
 	rule         []string
+	setup        []string // commands
 	rows         []*row
 }
 
@@ -121,6 +124,8 @@ func (f *rowsFile) add(n int, line string) error {
 		f.sections = append(f.sections, &section{line: n, head: line, program: words[0], table: words[1], chain: words[2], rule: words[3:]})
 	case last == nil:
 		return fmt.Errorf("a row before the first section")
+	case strings.HasPrefix(line, "$ "):
+		last.setup = append(last.setup, line[2:])
 	case line[0] == '\t':
 		if len(last.rows) == 0 {
 			return fmt.Errorf("an answer without a row")
@@ -248,7 +253,7 @@ func testRule(t testing.TB, s *section) *rule.Rule {
 
 // testNames knows the services, protocols and hosts of testdata/etc, and asks nobody else.
 func testNames() *netdb.DB {
-	return &netdb.DB{Etc: "testdata/etc", Resolve: func(context.Context, string) ([]string, error) {
+	return &netdb.DB{Etc: "testdata/etc", Sets: setsOfRows, Resolve: func(context.Context, string) ([]string, error) {
 		return nil, errors.New("no resolver in tests")
 	}}
 }
@@ -270,6 +275,9 @@ func parseOptions(d *Def, c *Context, words []string) (Ext, error) {
 		}
 		var args [2]string
 		n := o.Arguments()
+		if o.Optional && (i+1 == len(words) || words[i+1][0] == '-' || words[i+1] == "!") {
+			n = 0
+		}
 		if has && n > 0 {
 			args[0], n = attached, 0
 		}

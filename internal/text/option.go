@@ -191,10 +191,8 @@ func (p *parser) long(w string) error {
 	var arg argument
 	if f.base != nil {
 		arg = f.base.arg
-	} else if o := &p.loaded[f.ext].def.Options[f.opt]; o.Optional {
-		arg = optionalArgument
-	} else if o.Value != "" {
-		arg = needsArgument
+	} else if o := &p.loaded[f.ext].def.Options[f.opt]; o.Value != "" && !o.Optional {
+		arg = needsArgument // an optional one is taken later: the next word, if that is no option
 	}
 	switch {
 	case arg == noArgument && has:

@@ -70,6 +70,12 @@ func (p *parser) extension(f found, w, value string) error {
 	l := &p.loaded[f.ext]
 	o := &l.def.Options[f.opt]
 	second := ""
+	if o.Optional {
+		var ok bool
+		if value, ok = p.plainWord(); ok && value == "" {
+			return p.fail("option \"%s\" takes %s or nothing, not an empty word", w, o.Value)
+		}
+	}
 	if strings.IndexByte(o.Value, ' ') >= 0 {
 		var ok bool
 		if second, ok = p.plainWord(); !ok {
