@@ -1,7 +1,7 @@
 # make           bin/moat, one static binary (also: make build)
 # make demo      the tutorial, for real, in a throwaway network namespace
 # make test      installs what the tests need, runs everything
-# make bench     every benchmark
+# make bench     Moat against iptables-nft and iptables-legacy (BENCHFLAGS=-quick), then the benchmarks of the code
 # make fuzz      every fuzz target, FUZZTIME each
 # make generate  manual pages, completion and docs/extensions.md from the option tables
 # make lint      formatting, go vet, staticcheck
@@ -10,6 +10,7 @@
 
 GO ?= go
 FUZZTIME ?= 60s
+BENCHFLAGS ?=
 export CGO_ENABLED = 0
 
 .PHONY: build demo test test-packages bench fuzz generate lint clean
@@ -40,7 +41,8 @@ test-packages:
 	echo "make test: installing$$missing"; \
 	{ $$as apt-get -qq update && $$as env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } >/dev/null
 
-bench:
+bench: build
+	$(GO) run ./bench -moat bin/moat $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz:

@@ -54,11 +54,10 @@ func (d *DB) loadConnLabels() {
 	path := d.path("xtables/connlabel.conf")
 	data, err := os.ReadFile(path)
 	if err != nil {
-		reason := err
-		if errors.Is(err, fs.ErrNotExist) {
-			reason = errors.New("No such file or directory")
+		l.err = fmt.Errorf("cannot open %s: %w", path, err)
+		if errors.Is(err, fs.ErrNotExist) { // in the words of the C library
+			l.err = fmt.Errorf("cannot open %s: No such file or directory", path)
 		}
-		l.err = fmt.Errorf("cannot open %s: %w", path, reason)
 		return
 	}
 	for line := range bytes.Lines(data) {

@@ -22,9 +22,11 @@ type layer struct {
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
 	{"moat/cmd/moat", "cli lab cobra sys"},
+	{"moat/bench", "sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
 	{"moat/internal/conformance", ""},
+	{"moat/internal/traffic", ""},
 	{"moat/internal/manual/generate", "manual"},
 	{"moat/internal/manual", "text ext rule"},
 	{"moat/internal/cli", "commit persist kernel text change ext kernel/nft netdb rule"},
@@ -34,7 +36,7 @@ var layers = []layer{
 	{"moat/internal/kernel", "change ext kernel/nft rule sys"},
 	{"moat/internal/text", "change ext netdb rule"},
 	{"moat/internal/change", "ext rule"},
-	{"moat/internal/ext", "kernel/nft netdb packet rule"},
+	{"moat/internal/ext", "kernel/nft netdb packet rule sys"},
 	{"moat/internal/kernel/nft", "sys"},
 	{"moat/internal/netdb", ""},
 	{"moat/internal/packet", "rule"},
