@@ -70,12 +70,9 @@ func (firewall) Flush(f rule.Family) error {
 				s.Ops = append(s.Ops, change.Op{Kind: change.SetPolicy, Table: table, Chain: h.Name, Policy: rule.Accept})
 			}
 		}
-		s.Ops = append(s.Ops, change.Op{Kind: change.Flush, Table: table})
-		for _, h := range v.Chains {
-			if h.Base == nil {
-				s.Ops = append(s.Ops, change.Op{Kind: change.DeleteChain, Table: table, Chain: h.Name})
-			}
-		}
+		// Which chains there are to delete is read in the transaction: another
+		// writer may make or delete one meanwhile.
+		s.Ops = append(s.Ops, change.Op{Kind: change.Flush, Table: table}, change.Op{Kind: change.DeleteChain, Table: table})
 	}
 	if len(s.Ops) == 0 {
 		return nil
@@ -119,9 +116,10 @@ func (e *fileError) Error() string {
 			at += ":" + strconv.Itoa(p.Column)
 		}
 	}
-	_, msg, found := strings.Cut(e.cause.Msg, "\n")
-	if !found {
-		msg = e.cause.Msg
+	msg := e.cause.Msg
+	var k *kernel.Error
+	if errors.As(e.cause, &k) {
+		msg = k.Msg // without the line, which e.cause has worked in
 	}
 	return at + ": " + strings.TrimSpace(msg)
 }

@@ -23,8 +23,8 @@ func (env Env) list(k *kernel.Kernel, cmd *text.Command, names *netdb.DB) error 
 	if err != nil {
 		return err
 	}
-	if env.print(out) != 0 {
-		return &text.Error{Program: env.Program, Code: text.CodeFailed, Msg: "the listing could not be written"}
+	if _, err := env.Stdout.Write(out); err != nil {
+		return &text.Error{Program: cmd.Family.Program(), Code: text.CodeFailed, Msg: "cannot write the listing: " + err.Error(), Err: err}
 	}
 	env.warnLegacy(cmd.Family)
 	return nil

@@ -56,4 +56,8 @@ var errnoTexts = [...]struct {
 	{unix.EAGAIN, "Resource temporarily unavailable"},
 	{unix.EINTR, "Interrupted system call"},
 	{unix.ENODEV, "No such device"},
+	{unix.ENOTDIR, "Not a directory"},
+	{unix.EISDIR, "Is a directory"},
+	{unix.EIO, "Input/output error"},
+	{unix.EROFS, "Read-only file system"},
 }
