@@ -28,7 +28,7 @@ test: test-packages
 
 # The programs that tests run, with the Debian package that each comes from.
 TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
-	unshare:util-linux ip:iproute2 bash:bash
+	unshare:util-linux ip:iproute2 bash:bash ipset:ipset
 TEST_FILES := /etc/services:netbase
 
 test-packages:

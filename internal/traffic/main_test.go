@@ -6,13 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	_ "moat/internal/cli" // go test then runs again when the program has changed, which is built only as the tests run
 	"moat/internal/lab"
 )
 
 // oracle is Debian's binary, which tells what a kernel can do.
 const oracle = "/usr/sbin/xtables-nft-multi"
+
+// envProgram names a binary to test instead of Moat's.
+const envProgram = "MOAT_TRAFFIC_PROGRAM"
 
 func TestMain(m *testing.M) {
 	os.Exit(lab.Main(suite{m}))
@@ -51,7 +56,7 @@ func failed(err error) int {
 // puts dir first in PATH, so that the hosts' shells find it. The directories
 // of system programs follow, which a user's PATH may lack.
 func prepare(dir string) error {
-	program := os.Getenv("MOAT_TRAFFIC_PROGRAM")
+	program := os.Getenv(envProgram)
 	if program == "" {
 		program = filepath.Join(dir, "moat")
 		build := exec.Command("go", "build", "-o", program, "moat/cmd/moat")
@@ -66,4 +71,22 @@ func prepare(dir string) error {
 		}
 	}
 	return os.Setenv("PATH", dir+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+}
+
+// The shells of the hosts find the program under test, and no other, by its
+// names. That the variable is read here tells go test which results it may
+// keep.
+func TestHostsRunTheProgramUnderTest(t *testing.T) {
+	t.Parallel()
+	h := lab.Netns(t)
+	for _, name := range []string{"iptables", "ip6tables"} {
+		out, err := h.Sh("readlink $(command -v " + name + ")")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := strings.TrimSpace(out), os.Getenv(envProgram)
+		if want == "" && filepath.Base(got) != "moat" || want != "" && got != want {
+			t.Errorf("%s is %q, want %q, or Moat's when that is empty", name, got, want)
+		}
+	}
 }
