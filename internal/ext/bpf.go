@@ -61,7 +61,7 @@ func (m *BPF) Set(a *Arg) (err error) {
 	}
 	m.Path = a.Value
 	if err := bpfPinned(a.Value); err != nil {
-		return a.Errorf("cannot get the program pinned at %q: %v", a.Value, err)
+		return a.Errorf("failed to get the BPF object pinned at %q: %v", a.Value, err)
 	}
 	return nil
 }
@@ -146,9 +146,9 @@ func (p *Printer) instruction(i BPFInstruction) {
 	p.Uint(uint64(i.K))
 }
 
-// List ends bytecode with a blank.
+// List begins without a blank and ends bytecode with a zero byte, as 1.8.9 does.
 func (m *BPF) List(p *Printer) {
-	p.Str(" match bpf ")
+	p.Str("match bpf ")
 	if m.Path != "" {
 		p.Str("pinned ")
 		p.Str(m.Path)
@@ -160,7 +160,7 @@ func (m *BPF) List(p *Printer) {
 		}
 		p.instruction(i)
 	}
-	p.Byte(' ')
+	p.Byte(0)
 }
 
 // The modes of revision 1: XT_BPF_MODE_*. In mode pinned the kernel looks at the

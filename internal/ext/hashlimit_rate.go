@@ -124,7 +124,7 @@ func (m *HashLimit) Check(*Context) error {
 // settleBytes is Check for a rate of bytes.
 func (m *HashLimit) settleBytes(r *hashLimitRate) error {
 	m.Mode |= hashLimitBytes
-	m.Period = uint64(1<<32-1) / (uint64(uint32(r.amount>>hashLimitByteShift)) + 1)
+	m.Period = byteCost(r.amount)
 	if m.Mode&hashLimitMatch != 0 && m.Interval == 0 {
 		m.Interval = 1
 	}
@@ -157,6 +157,11 @@ const (
 // hashLimitByteShift is XT_HASHLIMIT_BYTE_SHIFT: bytes are counted in sixteens.
 const hashLimitByteShift = 4
 
+// byteCost is the kernel's cost of 16 bytes at a rate of bytes in a second.
+func byteCost(rate uint64) uint64 {
+	return (1<<32 - 1) / (uint64(uint32(rate>>hashLimitByteShift)) + 1)
+}
+
 // bytesPerSecond gives the rate of a cost of 16 bytes: a second is worth 2^32-1,
 // and one sixteen more passes than is asked for.
 func bytesPerSecond(cost uint64) uint64 {
@@ -183,8 +188,7 @@ func (m *HashLimit) expireAfter(unit uint32) uint32 {
 // printRate prints a rate of the period and gives its unit in seconds.
 func (m *HashLimit) printRate(p *Printer, period uint64) (unit uint32) {
 	if m.isBytes() {
-		p.bytes(bytesPerSecond(m.Period))
-		p.Str("/s")
+		m.printBytes(p)
 		return 0
 	}
 	if period == 0 {
@@ -215,13 +219,34 @@ func (m *HashLimit) printBurst(p *Printer) {
 	p.Uint(m.Burst)
 }
 
-// bytes prints a number of bytes in mb, kb or b, the greatest in which it is whole.
+// printBytes prints a rate of bytes in mb or kb where that, without what is less
+// than one of them, is of the same cost; otherwise in bytes.
+func (m *HashLimit) printBytes(p *Printer) {
+	rate := bytesPerSecond(m.Period)
+	switch {
+	case rate>>20 != 0 && m.costs(uint32(rate>>20<<20)):
+		p.Uint(rate >> 20)
+		p.Byte('m')
+	case rate>>10 != 0 && m.costs(uint32(rate>>10<<10)):
+		p.Uint(rate >> 10)
+		p.Byte('k')
+	default:
+		p.Uint(rate)
+	}
+	p.Str("b/s")
+}
+
+// costs reports whether a rate of bytes has the match's cost.
+func (m *HashLimit) costs(rate uint32) bool { return byteCost(uint64(rate)) == m.Period }
+
+// bytes prints a number of bytes in mb, kb or b, as 1.8.9 does without what is
+// less than one of them.
 func (p *Printer) bytes(n uint64) {
 	switch {
-	case n >= 1<<20 && n%(1<<20) == 0:
+	case n >= 1<<20:
 		p.Uint(n >> 20)
 		p.Str("mb")
-	case n >= 1<<10 && n%(1<<10) == 0:
+	case n >= 1<<10:
 		p.Uint(n >> 10)
 		p.Str("kb")
 	default:
