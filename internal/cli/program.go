@@ -38,6 +38,7 @@ var Programs = [...]Program{
 	{"ip6tables-restore", runRestore, rule.IPv6},
 	{"iptables-apply", runApply, rule.IPv4},
 	{"ip6tables-apply", runApply, rule.IPv6},
+	{"iptables-xml", runXML, 0},
 	{"netfilter-persistent", runPersistent, 0},
 }
 
