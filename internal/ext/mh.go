@@ -1,6 +1,8 @@
 package ext
 
 // mh: iptables-extensions(8), "mh".
+// As the manual says, -p mh and -p ipv6-mh load it; 1.8.9 knows only the first,
+// and neither of -p mobility-header and -p 135, which do so here too.
 // UAPI: linux/netfilter_ipv6/ip6t_mh.h, struct ip6t_mh, revision 0.
 
 import (
