@@ -56,8 +56,20 @@ func (env Env) command(program string, cmd *text.Command, names *netdb.DB) error
 	if cmd.Verbose == 0 {
 		return k.Apply(script)
 	}
-	notes, err := k.ApplyVerbosely(script)
-	env.print(appendNotes(nil, cmd.Family, notes, names))
+	return env.applyVerbosely(k, script, cmd, names)
+}
+
+// applyVerbosely is -v; -vv also tells which rules were read and what was sent.
+// A listing has told the rules already.
+func (env Env) applyVerbosely(k *kernel.Kernel, s *change.Script, cmd *text.Command, names *netdb.DB) error {
+	if cmd.Verbose == 1 || cmd.List != nil {
+		notes, err := k.ApplyVerbosely(s)
+		env.print(appendNotes(nil, cmd.Family, notes, names))
+		return err
+	}
+	notes, trace, err := k.ApplyTraced(s)
+	out := append(trace.Read, appendNotes(nil, cmd.Family, notes, names)...)
+	env.print(append(out, trace.Sent...))
 	return err
 }
 

@@ -22,6 +22,7 @@ type plan struct {
 	dry    bool       // nothing is sent
 	op     *change.Op // the operation that is being applied
 	notes  *[]Note    // what -v tells; nil if nobody asks
+	trace  *Trace     // what -vv tells; nil if nobody asks
 	tables []*tableState
 }
 
@@ -43,12 +44,15 @@ func (k *Kernel) ApplyVerbosely(s *change.Script) (notes []Note, err error) {
 	return notes, err
 }
 
-func (k *Kernel) apply(s *change.Script, notes *[]Note) error {
+func (k *Kernel) apply(s *change.Script, notes *[]Note) error { return k.applyTraced(s, notes, nil) }
+
+func (k *Kernel) applyTraced(s *change.Script, notes *[]Note, trace *Trace) error {
 	for range maxTries {
 		if notes != nil {
 			*notes = nil
 		}
-		p := &plan{k: k, family: s.Family, script: s, notes: notes}
+		trace.begin()
+		p := &plan{k: k, family: s.Family, script: s, notes: notes, trace: trace}
 		err := p.run()
 		if isRace(err) {
 			continue
@@ -268,7 +272,7 @@ func (p *plan) byRule(t *tableState, op *change.Op, i int) error {
 		return fail(op, msgBadRule)
 	}
 	wanted := p.k.canonical(p.family, op.Rule)
-	if len(p.script.Ops) == 1 && !c.loaded {
+	if len(p.script.Ops) == 1 && !c.loaded && p.trace == nil {
 		return p.byRuleAlone(t, c, op, i, wanted)
 	}
 	if err := p.load(t, c, true); err != nil {

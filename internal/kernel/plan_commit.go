@@ -33,6 +33,7 @@ func (p *plan) commit() error {
 		return nil
 	}
 	if b.Messages() > 0 {
+		p.trace.sending(b)
 		if err := p.k.conn.Commit(b); err != nil {
 			return p.explain(err)
 		}
@@ -234,7 +235,7 @@ func (p *plan) putZero(b *nft.Batch, t *tableState, c *chainState, e *entry) {
 // comes with the rules that it needs. (It is one transaction all the same.)
 func (p *plan) putPolicies(b *nft.Batch, t *tableState) error {
 	for _, c := range t.chains {
-		if c.base == nil || c.deleted || c.wants == nil && !(c.zeroed && c.was != "") {
+		if c.base == nil || c.deleted || c.wants == nil && !c.zeroed {
 			continue
 		}
 		policy := c.policy

@@ -213,7 +213,7 @@ func (p *plan) decoded(t *tableState, c *chainState, decode bool) error {
 
 func (p *plan) dump(t *tableState, c *chainState, each func(*nft.RuleView) error) error {
 	p.read = true
-	err := p.k.conn.DumpRules(uint8(p.family), t.name, c.was, each)
+	err := p.k.conn.DumpRules(uint8(p.family), t.name, c.was, p.trace.reading(each))
 	if nft.IsNotFound(err) {
 		return nft.ErrInterrupted // it was there a moment ago
 	}
