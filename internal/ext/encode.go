@@ -90,6 +90,34 @@ type Decoder struct {
 	Family rule.Family
 	Rule   *rule.Rule
 	native []Ext // matches that native terms made
+	// What was found for earlier rules: most rules name the same few extensions.
+	layouts []foundLayout
+	natives []*Def // extensions with a native form; nil: not looked for yet
+}
+
+// foundLayout is an extension's struct by the kernel's names for it.
+type foundLayout struct {
+	kind Kind
+	rev  uint8
+	name string
+	def  *Def
+	size int
+}
+
+// find is FindKernel with a memory; nil if there is none.
+func (d *Decoder) find(kind Kind, name []byte, rev uint8) *foundLayout {
+	for i := range d.layouts {
+		if l := &d.layouts[i]; l.kind == kind && l.rev == rev && l.name == string(name) {
+			return l
+		}
+	}
+	def := FindKernel(kind, name, rev, d.Family)
+	if def == nil {
+		return nil
+	}
+	layout := def.layout(name, rev, d.Family)
+	d.layouts = append(d.layouts, foundLayout{kind, rev, string(name), def, layout.Size})
+	return &d.layouts[len(d.layouts)-1]
 }
 
 // Begin makes r the rule to collect for.
@@ -138,14 +166,14 @@ func (d *Decoder) Add(x Ext) {
 }
 
 // XT reads an xt match or target term. Names and revisions that Moat does not
-// know become an Unknown, which keeps the bytes.
+// know, and payloads shorter than their struct, become an Unknown, which keeps the bytes.
 func (d *Decoder) XT(t *nft.Term) {
 	kind := Match
 	if t.Kind == nft.TermTarget {
 		kind = Target
 	}
-	if def := FindKernel(kind, t.Name, t.Rev, d.Family); def != nil {
-		if x, ok := def.New(d.Family).(XT); ok && readXT(x, def, t, d.Family) {
+	if l := d.find(kind, t.Name, t.Rev); l != nil && len(t.Info) >= l.size {
+		if x, ok := l.def.New(d.Family).(XT); ok && readXT(x, t, d.Family) {
 			d.Add(x)
 			return
 		}
@@ -153,20 +181,24 @@ func (d *Decoder) XT(t *nft.Term) {
 	d.Add(&Unknown{Kind: kind, Label: string(t.Name), Rev: t.Rev, Bytes: append([]byte(nil), t.Info...)})
 }
 
-// readXT reads a payload, which may be padded but not shorter than its struct.
-func readXT(x XT, def *Def, t *nft.Term, f rule.Family) bool {
+// readXT reads a payload, which may be padded.
+func readXT(x XT, t *nft.Term, f rule.Family) bool {
 	r := nft.NewInfoReader(t.Info)
-	if layout := def.layout(t.Name, t.Rev, f); layout == nil || len(t.Info) < layout.Size {
-		return false
-	}
 	return x.Read(r, t.Rev, f) == nil && r.Err() == nil
 }
 
 // Native offers a term to every extension with a native form; false if it is
 // nobody's.
 func (d *Decoder) Native(t *nft.Term) bool {
-	for _, def := range defs {
-		if def.Native != nil && def.Families.Has(d.Family) && def.Native(d, def, t) {
+	if d.natives == nil {
+		for _, def := range defs {
+			if def.Native != nil && def.Families.Has(d.Family) {
+				d.natives = append(d.natives, def)
+			}
+		}
+	}
+	for _, def := range d.natives {
+		if def.Native(d, def, t) {
 			return true
 		}
 	}

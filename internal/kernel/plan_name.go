@@ -108,6 +108,9 @@ func (t *tableState) eachRule(f func(*entry)) {
 // holds reports whether a chain of the kernel other than c has a name until the
 // transaction is done, though the script has renamed it.
 func (t *tableState) holds(name string, c *chainState) bool {
+	if !t.renamed {
+		return false
+	}
 	for _, other := range t.chains {
 		if other != c && other.was == name && other.name != name && !other.deleted {
 			return true
