@@ -1,7 +1,8 @@
 # make           bin/moat, one static binary (also: make build)
 # make demo      the tutorial, for real, in a throwaway network namespace
 # make test      installs what the tests need, runs everything
-# make bench     Moat against iptables-nft and iptables-legacy (BENCHFLAGS=-quick), then the benchmarks of the code
+# make bench     Moat against iptables-nft and iptables-legacy, then the benchmarks of the code
+# make bench-quick  the first of these in two minutes
 # make fuzz      every fuzz target, FUZZTIME each
 # make generate  manual pages, completion and docs/extensions.md from the option tables
 # make lint      formatting, go vet, staticcheck
@@ -10,10 +11,9 @@
 
 GO ?= go
 FUZZTIME ?= 60s
-BENCHFLAGS ?=
 export CGO_ENABLED = 0
 
-.PHONY: build demo test test-packages bench fuzz generate lint clean
+.PHONY: build demo test test-packages bench bench-quick fuzz generate lint clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/moat ./cmd/moat
@@ -42,8 +42,11 @@ test-packages:
 	{ $$as apt-get -qq update && $$as env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } >/dev/null
 
 bench: build
-	$(GO) run ./bench -moat bin/moat $(BENCHFLAGS)
+	$(GO) run ./bench -moat bin/moat
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-quick: build
+	$(GO) run ./bench -moat bin/moat -quick
 
 fuzz:
 	@set -e; for package in $$($(GO) list ./...); do \

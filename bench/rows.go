@@ -48,8 +48,8 @@ func (b *bench) plain100k() error {
 
 // plain measures n rules of one form in one chain.
 func (b *bench) plain(n, turns int, short bool, t targets) error {
-	file, err := b.file(plain(n))
-	if err != nil {
+	file, err := b.prepare(fmt.Sprintf("%d rules: ", n), plain(n))
+	if file == "" || err != nil {
 		return err
 	}
 	rows := []work{
@@ -112,11 +112,14 @@ func (b *bench) written() error {
 	}{
 		{"Docker", docker(10_000)}, {"ufw", ufw(10_000)}, {"firewalld", firewalld(10_000)}, {"kube-proxy", kubeProxy(10_000)},
 	} {
-		file, err := b.file(w.text)
+		name := "10000 rules of " + w.name + ": "
+		file, err := b.prepare(name, w.text)
 		if err != nil {
 			return err
 		}
-		name := "10000 rules of " + w.name + ": "
+		if file == "" {
+			continue
+		}
 		for _, row := range []work{
 			{name: name + "restore", target: 0.8, do: does("-restore", file)},
 			{name: name + "save", target: 0.7, do: does("-save")},
@@ -131,6 +134,21 @@ func (b *bench) written() error {
 		}
 	}
 	return nil
+}
+
+// prepare writes the rules of a part of the benchmarks into a file and loads
+// them; "" if no row that begins with name is wanted.
+func (b *bench) prepare(name, text string) (file string, err error) {
+	if b.only == "" { // the first row is the restore
+		return b.file(text)
+	}
+	if at := strings.LastIndex(b.only, ": "); at >= 0 && !strings.Contains(name, b.only[:at]) {
+		return "", nil
+	}
+	if err := b.load(text); err != nil {
+		return "", err
+	}
+	return b.file(text)
 }
 
 // load restores a text by every program.
