@@ -18,7 +18,7 @@ import (
 var links = []string{
 	"iptables", "iptables-nft", "iptables-save", "iptables-nft-save", "iptables-restore", "iptables-nft-restore", "iptables-apply",
 	"ip6tables", "ip6tables-nft", "ip6tables-save", "ip6tables-nft-save", "ip6tables-restore", "ip6tables-nft-restore", "ip6tables-apply",
-	"netfilter-persistent", "xtables-nft-multi",
+	"iptables-xml", "netfilter-persistent", "xtables-nft-multi",
 }
 
 // place is an installation below a folder, with a program that only tells how

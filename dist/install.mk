@@ -24,7 +24,7 @@ MOAT_FAMILIES := iptables ip6tables
 MOAT_PARTS := -save -restore
 MOAT_LINKS := \
 	$(foreach f,$(MOAT_FAMILIES),$f $f-nft $(foreach p,$(MOAT_PARTS),$f$p $f-nft$p) $f-apply) \
-	netfilter-persistent xtables-nft-multi
+	iptables-xml netfilter-persistent xtables-nft-multi
 
 MOAT_MAN := $(notdir $(wildcard $(MOAT_DIST)/man/*.8))
 MOAT_COMPLETIONS := $(notdir $(wildcard $(MOAT_DIST)/completion/*))
