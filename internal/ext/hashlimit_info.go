@@ -37,9 +37,9 @@ func (m *HashLimit) Info(w nft.Info, rev uint8, _ rule.Family) {
 	w.U8(m.DstLen)
 }
 
-// period1 is the period as revision 1 counts it.
+// period1 is the period as revision 1 counts it, at least 1 unless it is 0.
 func (m *HashLimit) period1() uint64 {
-	if m.isBytes() {
+	if m.isBytes() || m.Period == 0 {
 		return m.Period
 	}
 	return max(m.Period/hashLimitScale1, 1)
