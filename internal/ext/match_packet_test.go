@@ -1,248 +1,203 @@
 package ext
 
 import (
+	"encoding/binary"
 	"net/netip"
-	"strings"
 	"testing"
 
 	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
-// answers is what a match with options says of a packet.
-type answers struct {
-	match, options string
-	packet         *packet.Packet
-	want           packet.Answer
+// hostSays is a Host that answers the same to every question.
+type hostSays struct {
+	local, path, in, known bool
+	loose                  *bool    // what ReversePath was asked
+	dirs                   []string // what InSet was asked
 }
 
-// checkMatches asks each match of the table.
-func checkMatches(t *testing.T, table []answers) {
+func (h *hostSays) AddressType(netip.Addr, string) (packet.AddressType, bool) {
+	if h.local {
+		return addressLocal, h.known
+	}
+	return 1, h.known
+}
+
+func (h *hostSays) ReversePath(_ netip.Addr, _ string, loose bool) (bool, bool) {
+	h.loose = &loose
+	return h.path, h.known
+}
+
+func (h *hostSays) InSet(_ string, dirs []string, _ *packet.Packet) (bool, bool) {
+	h.dirs = dirs
+	return h.in, h.known
+}
+
+// answerCase is a packet, the options of a match, and what the match says.
+type answerCase struct {
+	p    packet.Packet
+	opts string
+	want packet.Answer
+}
+
+// checkAnswers asks a match about packets. Options that want -p get the packet's protocol.
+func checkAnswers(t *testing.T, d *Def, f rule.Family, cases []answerCase) {
 	t.Helper()
-	for _, c := range table {
-		f := c.packet.Family
-		if f == 0 {
-			f = rule.IPv4
-		}
-		d := Find(Match, c.match, f)
-		if d == nil {
-			t.Fatalf("no match %s for %s", c.match, f.Program())
-		}
-		words, err := shellWords(c.options)
+	for _, c := range cases {
+		words, err := shellWords(c.opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := parseOptions(d, &Context{Family: f, Rule: &rule.Rule{}, Names: testNames()}, words)
+		context := &Context{Family: f, Rule: &rule.Rule{Proto: rule.Protocol{Number: uint16(c.p.Proto)}}, Names: testNames()}
+		x, err := parseOptions(d, context, words)
 		if err != nil {
-			t.Errorf("%s %s: %v", c.match, c.options, err)
-			continue
+			t.Fatalf("%s %s: %v", d.Name, c.opts, err)
 		}
-		if got := x.(Matcher).Match(c.packet); got != c.want {
-			t.Errorf("%s %s: %s, want %s for %+v", c.match, c.options, got, c.want, *c.packet)
-		}
-	}
-}
-
-// TestMatchHeaderFields asks matches of single fields, known and not.
-func TestMatchHeaderFields(t *testing.T) {
-	nothing := &packet.Packet{}
-	p := &packet.Packet{TOS: 0xb9, TTL: 64, Length: 100, CPU: 2, InGroup: 3, OutGroup: 0x14, CgroupPath: "/a/b",
-		Known: packet.KnowTOS | packet.KnowTTL | packet.KnowLength | packet.KnowCPU | packet.KnowGroups | packet.KnowCgroup | packet.KnowFlags}
-	p.Transport.Flags = 0x42
-	noSocket := &packet.Packet{Known: packet.KnowCgroup}
-	six := &packet.Packet{Family: rule.IPv6, TTL: 5, Known: packet.KnowTTL}
-	late := &packet.Packet{Known: packet.KnowFlags, Fragment: true}
-	checkMatches(t, []answers{
-		{"dscp", "--dscp 46", p, packet.Yes}, {"dscp", "! --dscp 46", p, packet.No}, {"dscp", "--dscp 1", p, packet.No},
-		{"dscp", "--dscp-class EF", nothing, packet.Unknown},
-		{"tos", "--tos 0xb9", p, packet.Yes}, {"tos", "--tos 0x01/0x03", p, packet.Yes}, {"tos", "! --tos 0xb9", p, packet.No},
-		{"tos", "--tos 1", nothing, packet.Unknown},
-		{"ttl", "--ttl-eq 64", p, packet.Yes}, {"ttl", "! --ttl-eq 64", p, packet.No}, {"ttl", "--ttl-lt 64", p, packet.No},
-		{"ttl", "--ttl-gt 63", p, packet.Yes}, {"ttl", "--ttl-gt 63", nothing, packet.Unknown},
-		{"hl", "--hl-eq 5", six, packet.Yes}, {"hl", "--hl-lt 6", six, packet.Yes}, {"hl", "--hl-gt 5", six, packet.No},
-		{"length", "--length 100", p, packet.Yes}, {"length", "! --length 50:100", p, packet.No}, {"length", "--length 101:", p, packet.No},
-		{"length", "--length 100:50", p, packet.No}, {"length", "--length 1", nothing, packet.Unknown},
-		{"cpu", "--cpu 2", p, packet.Yes}, {"cpu", "! --cpu 2", p, packet.No}, {"cpu", "--cpu 2", nothing, packet.Unknown},
-		{"devgroup", "--src-group 3", p, packet.Yes}, {"devgroup", "--src-group 3 ! --dst-group 0x4/0xf", p, packet.No},
-		{"devgroup", "--src-group 3 --dst-group 0x4/0xf", p, packet.Yes}, {"devgroup", "--src-group 1", nothing, packet.Unknown},
-		{"cgroup", "--path a", p, packet.Yes}, {"cgroup", "--path /a/b", p, packet.Yes}, {"cgroup", "--path /a/b/c", p, packet.No},
-		{"cgroup", "! --path /", p, packet.No}, {"cgroup", "--path a", nothing, packet.Unknown}, {"cgroup", "--cgroup 1", p, packet.Unknown},
-		{"cgroup", "! --path a", noSocket, packet.No},
-		{"ecn", "--ecn-ip-ect 1", p, packet.Yes}, {"ecn", "! --ecn-ip-ect 1", p, packet.No},
-		{"ecn", "--ecn-tcp-ece --ecn-ip-ect 1", p, packet.Yes}, {"ecn", "--ecn-tcp-cwr", p, packet.No}, {"ecn", "! --ecn-tcp-cwr", p, packet.Yes},
-		{"ecn", "--ecn-tcp-cwr", nothing, packet.Unknown}, {"ecn", "--ecn-ip-ect 1", nothing, packet.Unknown}, {"ecn", "--ecn-tcp-ece", late, packet.Unknown},
-	})
-}
-
-// connected is a packet of a connection of which everything is known.
-func connected() *packet.Packet {
-	p := &packet.Packet{Known: packet.KnowState | packet.KnowConnMark | packet.KnowConnLabels | packet.KnowConnHelper | packet.KnowConnCounter}
-	p.Connection = packet.Connection{
-		State: packet.Established, Mark: 0x12, Helper: "ftp", Packets: [2]uint64{10, 5}, Bytes: [2]uint64{1000, 4000},
-	}
-	p.Connection.Labels[1] = 1 << 2 // label 10
-	return p
-}
-
-// TestMatchConnections asks matches of the connection.
-func TestMatchConnections(t *testing.T) {
-	nothing, p := &packet.Packet{}, connected()
-	untracked := &packet.Packet{Known: packet.KnowState, Connection: packet.Connection{State: packet.Untracked}}
-	noHelper := connected()
-	noHelper.Connection.Helper = ""
-	empty := connected()
-	empty.Connection.Packets = [2]uint64{}
-	const mode = " --connbytes-dir "
-	checkMatches(t, []answers{
-		{"connmark", "--mark 0x12", p, packet.Yes}, {"connmark", "--mark 2/0xf", p, packet.Yes}, {"connmark", "! --mark 2/0xf", p, packet.No},
-		{"connmark", "--mark 1", nothing, packet.Unknown}, {"connmark", "! --mark 1", untracked, packet.No},
-		{"connlabel", "--label 10", p, packet.Yes}, {"connlabel", "! --label 10", p, packet.No}, {"connlabel", "--label 9", p, packet.No},
-		{"connlabel", "--label 9 --set", p, packet.Unknown}, {"connlabel", "--label 10 --set", p, packet.Yes},
-		{"connlabel", "! --label 1", untracked, packet.Yes}, {"connlabel", "--label 1", nothing, packet.Unknown},
-		{"helper", "--helper ftp", p, packet.Yes}, {"helper", "--helper ftp-2121", p, packet.Yes}, {"helper", "--helper sip", p, packet.No},
-		{"helper", "! --helper sip", p, packet.Yes}, {"helper", "--helper ''", p, packet.Yes}, {"helper", "--helper ''", noHelper, packet.No},
-		{"helper", "! --helper ftp", untracked, packet.Yes}, {"helper", "--helper ftp", nothing, packet.Unknown},
-		{"connbytes", "--connbytes 1000:1000 --connbytes-mode bytes" + mode + "original", p, packet.Yes},
-		{"connbytes", "--connbytes 4001 --connbytes-mode bytes" + mode + "reply", p, packet.No},
-		{"connbytes", "! --connbytes 4001 --connbytes-mode bytes" + mode + "reply", p, packet.Yes},
-		{"connbytes", "--connbytes 15:15 --connbytes-mode packets" + mode + "both", p, packet.Yes},
-		{"connbytes", "--connbytes 800:800 --connbytes-mode avgpkt" + mode + "reply", p, packet.Yes},
-		{"connbytes", "--connbytes 0:0 --connbytes-mode avgpkt" + mode + "reply", empty, packet.Yes},
-		{"connbytes", "--connbytes 0 --connbytes-mode bytes" + mode + "both", untracked, packet.No},
-		{"connbytes", "--connbytes 0 --connbytes-mode bytes" + mode + "both", nothing, packet.Unknown},
-	})
-}
-
-// TestMatchIPsec asks matches of indexes in transport headers.
-func TestMatchIPsec(t *testing.T) {
-	nothing, late := &packet.Packet{}, &packet.Packet{Fragment: true}
-	p := &packet.Packet{Known: packet.KnowSPI, Transport: packet.Transport{SPI: 256}}
-	comp := &packet.Packet{Proto: 108, Bytes: append(ipv4Header(), 6, 0, 0, 9)}
-	checkMatches(t, []answers{
-		{"esp", "--espspi 256", p, packet.Yes}, {"esp", "! --espspi 1:500", p, packet.No}, {"esp", "--espspi 1", nothing, packet.Unknown},
-		{"esp", "! --espspi 1", late, packet.No},
-		{"ah", "--ahspi 200:300", p, packet.Yes}, {"ah", "--ahspi 300:200", p, packet.No}, {"ah", "", late, packet.No},
-		{"ipcomp", "--ipcompspi 9", comp, packet.Yes}, {"ipcomp", "! --ipcompspi 9", comp, packet.No}, {"ipcomp", "--ipcompspi 9", nothing, packet.Unknown},
-		{"ipcomp", "! --ipcompspi 9", late, packet.No},
-	})
-}
-
-// ipv4Header is a header of 20 bytes, of which only its length matters here.
-func ipv4Header() []byte { return append([]byte{0x45}, make([]byte, 19)...) }
-
-// TestMatchDCCP asks for ports and types.
-func TestMatchDCCP(t *testing.T) {
-	nothing, late := &packet.Packet{}, &packet.Packet{Fragment: true}
-	p := &packet.Packet{Proto: 33, Known: packet.KnowPorts, Transport: packet.Transport{Src: 5, Dst: 80}}
-	p.Bytes = append(ipv4Header(), 0, 5, 0, 80, 4, 0, 0, 0, 3<<1, 0, 0, 0) // an ACK
-	checkMatches(t, []answers{
-		{"dccp", "--sport 5 --dport 1:80", p, packet.Yes}, {"dccp", "! --sport 5", p, packet.No}, {"dccp", "--dccp-types ACK,RESET", p, packet.Yes},
-		{"dccp", "! --dccp-types ACK", p, packet.No}, {"dccp", "--dccp-option 5", p, packet.Unknown}, {"dccp", "--dccp-option 5 --sport 6", p, packet.No},
-		{"dccp", "--dccp-types ACK", nothing, packet.Unknown}, {"dccp", "--sport 1", nothing, packet.Unknown}, {"dccp", "", late, packet.No},
-	})
-}
-
-// ipv6Packet is a packet with the extension headers of next, then those bytes of transport.
-func ipv6Packet(proto uint8, transport []byte, headers ...packet.Extension) *packet.Packet {
-	p := &packet.Packet{Family: rule.IPv6, Known: packet.KnowExtensions, Proto: proto, Extensions: headers}
-	p.Bytes = make([]byte, 40)
-	next := 6
-	for _, h := range headers {
-		p.Bytes[next] = h.Proto
-		next = len(p.Bytes)
-		p.Bytes = append(p.Bytes, h.Data...)
-	}
-	p.Bytes[next] = proto
-	p.Bytes = append(p.Bytes, transport...)
-	return p
-}
-
-// TestMatchIPv6Headers asks for extension headers.
-func TestMatchIPv6Headers(t *testing.T) {
-	hop := packet.Extension{Proto: 0, Data: []byte{0, 0, 0, 5, 2, 0, 0, 1}} // padding of one byte, option 5 of two bytes, padding
-	dst := packet.Extension{Proto: 60, Data: []byte{0, 0, 1, 4, 0, 0, 0, 0}}
-	frag := packet.Extension{Proto: 44, Data: []byte{0, 0, 0, 1, 0, 0, 0, 7}} // the first, more follow
-	last := packet.Extension{Proto: 44, Data: []byte{0, 0, 0, 8, 0, 0, 0, 7}}
-	auth := packet.Extension{Proto: 51, Data: append([]byte{0, 1, 0, 0, 0, 0, 1, 0}, 0, 0, 0, 1)}
-	full := ipv6Packet(135, []byte{59, 0, 5, 0, 0, 0, 0, 0}, hop, dst, frag, auth)
-	bare := ipv6Packet(6, make([]byte, 20))
-	other := ipv6Packet(59, nil, last)
-	nothing := &packet.Packet{Family: rule.IPv6}
-	untold := &packet.Packet{Family: rule.IPv6, Known: packet.KnowExtensions,
-		Extensions: []packet.Extension{{Proto: 0}, {Proto: 44}, {Proto: 51}}}
-	checkMatches(t, []answers{
-		{"ah", "--ahspi 256 --ahlen 12 --ahres", full, packet.Yes}, {"ah", "! --ahlen 12", full, packet.No}, {"ah", "--ahspi 1", full, packet.No},
-		{"ah", "", bare, packet.No}, {"ah", "", nothing, packet.Unknown}, {"ah", "", untold, packet.Unknown},
-		{"frag", "--fragid 7 --fragfirst --fragmore --fragres", full, packet.Yes}, {"frag", "--fraglast", full, packet.No},
-		{"frag", "! --fragid 7", full, packet.No}, {"frag", "--fraglast", other, packet.Yes}, {"frag", "--fragfirst", other, packet.No},
-		{"frag", "", bare, packet.No}, {"frag", "", nothing, packet.Unknown}, {"frag", "", untold, packet.Unknown},
-		{"hbh", "--hbh-len 8 --hbh-opts 0,5:2", full, packet.Yes}, {"hbh", "--hbh-opts 0,5:3", full, packet.No}, {"hbh", "! --hbh-len 8", full, packet.No},
-		{"hbh", "--hbh-opts 0,5,1,1", full, packet.No}, {"hbh", "--hbh-opts 0,5", bare, packet.No}, {"hbh", "", nothing, packet.Unknown},
-		{"hbh", "--hbh-opts 5", untold, packet.Unknown}, {"dst", "--dst-opts 1:4", full, packet.Yes}, {"dst", "--dst-opts 1:4,6", full, packet.No},
-		{"ipv6header", "--header hop,dst,frag,auth,prot", full, packet.Yes}, {"ipv6header", "! --header route,esp,none", full, packet.Yes},
-		{"ipv6header", "--header hop", full, packet.No}, {"ipv6header", "--header hop,dst --soft", full, packet.Yes},
-		{"ipv6header", "! --header route --soft", full, packet.Yes}, {"ipv6header", "--header frag,none", other, packet.Yes},
-		{"ipv6header", "--header prot", bare, packet.Yes}, {"ipv6header", "--header prot", nothing, packet.Unknown},
-		{"mh", "--mh-type bu", full, packet.Yes}, {"mh", "! --mh-type 0:5", full, packet.No}, {"mh", "--mh-type 1", nothing, packet.Unknown},
-		{"mh", "", &packet.Packet{Family: rule.IPv6, Fragment: true}, packet.No},
-	})
-}
-
-// TestTransportBytes finds no header in packets that are cut off or odd.
-func TestTransportBytes(t *testing.T) {
-	odd := ipv6Packet(6, make([]byte, 20))
-	odd.Proto = 17
-	cut := ipv6Packet(6, nil, packet.Extension{Proto: 43, Data: make([]byte, 8)})
-	short := &packet.Packet{Family: rule.IPv6, Bytes: make([]byte, 30)}
-	ended := ipv6Packet(6, nil, packet.Extension{Proto: 0, Data: []byte{6, 9}})
-	long := &packet.Packet{Bytes: append([]byte{0x4f}, make([]byte, 30)...)}
-	for i, p := range []*packet.Packet{odd, cut, short, ended, long, {}} {
-		if b := transportBytes(p); b != nil {
-			t.Errorf("packet %d: %d bytes of transport header", i, len(b))
+		if got := x.(Matcher).Match(&c.p); got != c.want {
+			t.Errorf("%s %s of %+v: %v, want %v", d.Name, c.opts, c.p, got, c.want)
 		}
 	}
 }
 
-// TestMatchEUI64 compares addresses.
-func TestMatchEUI64(t *testing.T) {
-	p := &packet.Packet{Family: rule.IPv6, Src: netip.MustParseAddr("fe80::211:22ff:fe33:4455"), SrcMAC: [6]byte{0, 0x11, 0x22, 0x33, 0x44, 0x55}, Known: packet.KnowMAC}
-	foreign := *p
-	foreign.SrcMAC[5] = 1
-	checkMatches(t, []answers{
-		{"eui64", "", p, packet.Yes}, {"eui64", "", &foreign, packet.No}, {"eui64", "", &packet.Packet{Family: rule.IPv6}, packet.Unknown},
+func TestOwnerDecides(t *testing.T) {
+	p := packet.Packet{Known: packet.KnowOwner, SocketUID: 5, SocketGID: 8}
+	checkAnswers(t, &owner, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--uid-owner 5", packet.Unknown},
+		{p, "--uid-owner 5", packet.Yes}, {p, "--uid-owner 6-9", packet.No}, {p, "! --uid-owner 6-9", packet.Yes},
+		{p, "--gid-owner mail", packet.Yes}, {p, "--gid-owner 1", packet.No}, {p, "--gid-owner 1 --suppl-groups", packet.Unknown},
+		{p, "--uid-owner 5 ! --gid-owner 8", packet.No}, {p, "--socket-exists", packet.Yes}, {p, "! --socket-exists", packet.No},
 	})
 }
 
-// TestMatchBPF runs programs on a packet of 28 bytes.
-func TestMatchBPF(t *testing.T) {
-	p := &packet.Packet{Bytes: append(ipv4Header(), 0, 53, 0, 80, 0, 8, 0, 0)}
-	p.Bytes[9] = 17
-	for program, want := range map[string]packet.Answer{
-		"48 0 0 9,21 0 1 17,6 0 0 1,6 0 0 0":                                           packet.Yes,     // protocol 17
-		"48 0 0 9,21 1 0 17,6 0 0 1,6 0 0 0":                                           packet.No,      // the other way round
-		"177 0 0 0,72 0 0 2,21 0 1 80,6 0 0 1,6 0 0 0":                                 packet.Yes,     // port 80 behind the header
-		"40 0 0 27,6 0 0 1":                                                            packet.No,      // past the end
-		"32 0 0 4294963200,6 0 0 1":                                                    packet.Unknown, // ask the kernel
-		"128 0 0 0,4 0 0 4,20 0 0 2,36 0 0 2,22 0 0 0":                                 packet.Yes,     // (28+4-2)*2
-		"0 0 0 7,7 0 0 0,135 0 0 0,76 0 0 0,22 0 0 0":                                  packet.Yes,     // TAX, TXA, OR
-		"0 0 0 9,2 0 0 3,0 0 0 0,96 0 0 3,53 0 1 9,6 0 0 1,6 0 0 0":                    packet.Yes,     // memory, at least 9
-		"0 0 0 9,84 0 0 6,22 0 0 0":                                                    packet.No,      // 9 AND 6
-		"0 0 0 9,148 0 0 4,116 0 0 0,100 0 0 1,164 0 0 2,132 0 0 0,132 0 0 0,22 0 0 0": packet.No,      // 9%4=1, <<1=2, XOR 2
-		"0 0 0 9,52 0 0 0,6 0 0 1":                                                     packet.No,      // by zero
-		"0 0 0 9,52 0 0 3,37 0 1 2,6 0 0 1,6 0 0 0":                                    packet.Yes,     // 3 is more than 2
-		"0 0 0 4,69 0 1 4,6 0 0 1,6 0 0 0":                                             packet.Yes,     // bit 2
-		"5 0 0 1,6 0 0 0,6 0 0 1":                                                      packet.Yes,     // over one
-		"1 0 0 5,3 0 0 1,97 0 0 1,14 0 0 0":                                            packet.Yes,     // X by memory
-		"96 0 0 16,6 0 0 1":                                                            packet.Unknown,
-		"2 0 0 16,6 0 0 1":                                                             packet.Unknown,
-		"192 0 0 0,6 0 0 1":                                                            packet.Unknown,
-		"56 0 0 0,6 0 0 1":                                                             packet.Unknown,
-		"244 0 0 0,6 0 0 1":                                                            packet.Unknown,
-		"85 0 0 0,6 0 0 1":                                                             packet.Unknown,
-		"0 0 0 1":                                                                      packet.Unknown, // runs off its end
-	} {
-		n := 1 + strings.Count(program, ",")
-		options := "--bytecode '" + string(rune('0'+n)) + "," + program + "'"
-		checkMatches(t, []answers{{"bpf", options, p, want}, {"bpf", options, &packet.Packet{}, packet.Unknown}})
+func TestPktTypeDecides(t *testing.T) {
+	p := packet.Packet{Known: packet.KnowPacketType, PacketType: packet.ToMulticast}
+	checkAnswers(t, &pktType, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--pkt-type multicast", packet.Unknown}, {p, "--pkt-type mcast", packet.Yes},
+		{p, "--pkt-type unicast", packet.No}, {p, "! --pkt-type unicast", packet.Yes},
+	})
+}
+
+func TestPhysDevDecides(t *testing.T) {
+	routed := packet.Packet{Known: packet.KnowPhysical}
+	p := packet.Packet{Known: packet.KnowPhysical, PhysIn: "eth0", PhysOut: "eth1", Bridged: true}
+	checkAnswers(t, &physDev, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--physdev-is-in", packet.Unknown},
+		{p, "--physdev-in eth0 --physdev-out eth+ --physdev-is-bridged --physdev-is-in --physdev-is-out", packet.Yes},
+		{p, "--physdev-in eth1", packet.No}, {p, "! --physdev-in eth1", packet.Yes}, {p, "--physdev-in +", packet.Yes},
+		{routed, "--physdev-in +", packet.No}, {routed, "! --physdev-is-bridged", packet.Yes}, {routed, "--physdev-is-out", packet.No},
+	})
+}
+
+func TestStatisticDecidesWithoutChance(t *testing.T) {
+	checkAnswers(t, &statistic, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--mode random --probability 0.5", packet.Unknown}, {packet.Packet{}, "--mode random --probability 0", packet.No},
+		{packet.Packet{}, "--mode random --probability 1", packet.Yes}, {packet.Packet{}, "--mode nth --every 1 --packet 0", packet.Yes},
+		{packet.Packet{}, "--mode random ! --probability 1", packet.No}, {packet.Packet{}, "--mode nth --every 2 --packet 0", packet.Unknown},
+	})
+}
+
+func TestStringDecides(t *testing.T) {
+	p := packet.Packet{Bytes: []byte("0123456789GET /index")}
+	checkAnswers(t, &stringMatch, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--algo bm --string GET", packet.Unknown}, {p, "--algo bm --string GET", packet.Yes},
+		{p, "--algo bm --string get", packet.No}, {p, "--algo bm --string get --icase", packet.Yes},
+		{p, "--algo bm --string GET --from 11", packet.No}, {p, "--algo bm --string GET --to 12", packet.No},
+		{p, "--algo bm --string GET --to 13", packet.Yes}, {p, "--algo bm ! --string GET --from 60000", packet.Yes},
+		{p, "--algo bm --string GET --from 5 --to 2", packet.No},
+	})
+}
+
+func TestU32Decides(t *testing.T) {
+	ip := make([]byte, 40) // IPv4 header, then a TCP header of 20 bytes
+	ip[0], ip[9] = 0x45, 6
+	binary.BigEndian.PutUint16(ip[2:], 0x200)
+	ip[32] = 0x50
+	binary.BigEndian.PutUint32(ip[24:], 77)
+	p := packet.Packet{Bytes: ip}
+	checkAnswers(t, &u32Match, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--u32 0=1", packet.Unknown}, {p, `--u32 "0&0xFFFF=0x100:0xFFFF"`, packet.Yes},
+		{p, `--u32 "6&0xFF=1,6"`, packet.Yes}, {p, `--u32 "6&0xFF=1"`, packet.No}, {p, `! --u32 "6&0xFF=1"`, packet.Yes},
+		{p, `--u32 "0>>22&0x3C@4=77"`, packet.Yes}, {p, `--u32 "0>>22&0x3C@12>>26&0x3C@0=0"`, packet.No},
+		{p, `--u32 "0<<8=0x00020000:0x7fffffff"`, packet.Yes}, {p, `--u32 "40=0"`, packet.No},
+	})
+}
+
+func TestTCPMSSDecides(t *testing.T) {
+	options := []packet.TCPOption{{Kind: 1}, {Kind: 2, Data: []byte{5, 0xb4}}}
+	p := packet.Packet{Proto: 6, Known: packet.KnowTCPOptions, Transport: packet.Transport{Options: options}}
+	bare := packet.Packet{Proto: 6, Known: packet.KnowTCPOptions}
+	checkAnswers(t, &tcpMSSMatch, rule.IPv4, []answerCase{
+		{packet.Packet{Proto: 17}, "--mss 1460", packet.No}, {packet.Packet{Proto: 6}, "--mss 1460", packet.Unknown},
+		{p, "--mss 1460", packet.Yes}, {p, "--mss 1:1459", packet.No}, {p, "! --mss 1:1459", packet.Yes},
+		{bare, "--mss 0:65535", packet.No}, {bare, "! --mss 0:65535", packet.Yes},
+	})
+}
+
+func TestRPFilterDecides(t *testing.T) {
+	good, bad, local := &hostSays{path: true, known: true}, &hostSays{known: true}, &hostSays{local: true, known: true}
+	checkAnswers(t, &rpFilter, rule.IPv4, []answerCase{
+		{packet.Packet{In: "lo"}, "", packet.Yes}, {packet.Packet{In: "lo"}, "--invert", packet.No},
+		{packet.Packet{}, "", packet.Unknown}, {packet.Packet{Host: &hostSays{}}, "", packet.Unknown},
+		{packet.Packet{Host: good}, "", packet.Yes}, {packet.Packet{Host: bad}, "--loose", packet.No},
+		{packet.Packet{Host: bad}, "--invert", packet.Yes}, {packet.Packet{Host: local}, "", packet.No},
+		{packet.Packet{Host: local}, "--accept-local", packet.Yes}, {packet.Packet{Host: good}, "--validmark", packet.Unknown},
+		{packet.Packet{Host: good, Known: packet.KnowMark}, "--validmark", packet.Yes},
+	})
+	if bad.loose == nil || good.loose == nil || *good.loose {
+		t.Error("--loose does not reach the host")
+	}
+}
+
+func TestRealmDecides(t *testing.T) {
+	p := packet.Packet{Known: packet.KnowRealm, RouteRealm: 0x13}
+	checkAnswers(t, &realm, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--realm 1", packet.Unknown}, {p, "--realm 0x13", packet.Yes}, {p, "--realm 3/3", packet.Yes},
+		{p, "--realm cosmos", packet.No}, {p, "! --realm cosmos", packet.Yes},
+	})
+}
+
+func TestRecentKnowsOnlyThatSetMatches(t *testing.T) {
+	checkAnswers(t, &recent, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--set", packet.Yes}, {packet.Packet{}, "! --set", packet.No}, {packet.Packet{}, "--rcheck", packet.Unknown},
+	})
+}
+
+func TestPolicyDecides(t *testing.T) {
+	plain, ipsec := packet.Packet{Known: packet.KnowPolicy}, packet.Packet{Known: packet.KnowPolicy, PolicyIPsec: true}
+	checkAnswers(t, &policy, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--dir in --pol none", packet.Unknown}, {plain, "--dir in --pol none", packet.Yes},
+		{ipsec, "--dir in --pol none", packet.No}, {plain, "--dir in --pol ipsec", packet.No}, {ipsec, "--dir in --pol ipsec", packet.Yes},
+		{ipsec, "--dir in --pol ipsec --reqid 1", packet.Unknown},
+	})
+}
+
+func TestSetAsksTheHost(t *testing.T) {
+	in, out := &hostSays{in: true, known: true}, &hostSays{known: true}
+	checkAnswers(t, &setMatch, rule.IPv4, []answerCase{
+		{packet.Packet{}, "--match-set s4 src", packet.Unknown}, {packet.Packet{Host: &hostSays{}}, "--match-set s4 src", packet.Unknown},
+		{packet.Packet{Host: in}, "--match-set triple src,dst,src", packet.Yes}, {packet.Packet{Host: out}, "--match-set s4 src", packet.No},
+		{packet.Packet{Host: out}, "! --match-set s4 src", packet.Yes},
+		{packet.Packet{Host: in}, "--match-set triple src --packets-gt 5", packet.Unknown},
+		{packet.Packet{Host: in}, "--match-set net src --return-nomatch", packet.Unknown},
+	})
+	if len(in.dirs) != 3 || in.dirs[1] != "dst" {
+		t.Errorf("the host was asked for %q", in.dirs)
+	}
+}
+
+// TestSetOfTheKernelGetsItsName: a rule of the kernel knows the index alone.
+func TestSetOfTheKernelGetsItsName(t *testing.T) {
+	m := &SetMatch{SetRef: SetRef{Index: 1, Dirs: []bool{true}}}
+	p := packet.Packet{Host: &hostSays{in: true, known: true}}
+	if got := m.Match(&p); got != packet.Unknown {
+		t.Errorf("without a name: %v", got)
+	}
+	m.ResolveName(testNames())
+	if got := m.Match(&p); got != packet.Yes || m.SetName != "triple" {
+		t.Errorf("with the name %q: %v", m.SetName, got)
+	}
+	gone := &SetMatch{SetRef: SetRef{Index: 99, Dirs: []bool{true}}}
+	if got := printed(gone, rule.IPv4, &rule.Rule{}).save; got != "--match-set #99 src" {
+		t.Errorf("a set that is gone is printed as %q", got)
 	}
 }

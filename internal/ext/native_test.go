@@ -44,6 +44,9 @@ var nativeForms = []struct{ family, rule, save string }{
 	{"ip", "meta l4proto tcp tcp dport 22 tcp sport 5", "tcp --sport 5 --dport 22"},
 	{"ip", "meta l4proto udp udp sport != 53", "udp ! --sport 53"},
 	{"ip", "meta l4proto udp udp length 53", ""},
+	{"ip", "meta pkttype multicast", "pkttype --pkt-type multicast"},
+	{"ip6", "meta pkttype != unicast", "pkttype ! --pkt-type unicast"},
+	{"ip", "meta pkttype 6", ""},
 	{"ip", "ct state new", ""},
 	{"ip", "reject", ""},
 }

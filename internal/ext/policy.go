@@ -143,7 +143,7 @@ func (a *Arg) policyProto() (uint8, error) {
 			return p.number, nil
 		}
 	}
-	return 0, a.Bad("esp, ah or ipcomp")
+	return 0, a.Errorf("takes esp, ah or ipcomp: unknown protocol %q specified", a.Value)
 }
 
 // Check asks for a description where it must be given, and for tunnels where ends of them are.

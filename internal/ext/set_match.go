@@ -54,7 +54,8 @@ var setMatch = Def{
 	Name: "set", Kind: Match, Families: Both,
 	Summary: "addresses and ports in a set of ipset(8)",
 	Options: []Option{
-		{Name: "match-set", Aliases: []string{"set"}, Value: "SET src|dst[,...]", Not: true, Repeat: true, Help: "source or destination, for each part of the set's elements, are in SET"},
+		{Name: "match-set", Value: "SET src|dst[,...]", Not: true, Repeat: true, Help: "source or destination, for each part of the set's elements, are in SET"},
+		{Name: "set", Value: "SET src|dst[,...]", Not: true, Repeat: true, Help: "old name of --match-set"},
 		{Name: "return-nomatch", Repeat: true, Help: "match elements that are marked nomatch, and no others"},
 		{Name: "update-counters", Not: true, Repeat: true, Help: "count the packet on the element (default)"},
 		{Name: "update-subcounters", Not: true, Repeat: true, Help: "count the packet on elements of member sets (default)"},
@@ -65,7 +66,7 @@ var setMatch = Def{
 		{Name: "bytes-lt", Value: "NUMBER", Repeat: true, Help: "fewer than NUMBER bytes"},
 		{Name: "bytes-gt", Value: "NUMBER", Repeat: true, Help: "more than NUMBER bytes"},
 	},
-	AnyOf: []string{"match-set"},
+	AnyOf: []string{"match-set", "set"},
 	Revisions: []Revision{
 		{Rev: 0, Size: 32}, {Rev: 1, Size: 4}, {Rev: 2, Size: 4}, {Rev: 3, Size: 48}, {Rev: 4, Size: 48},
 	},
@@ -79,7 +80,10 @@ func (m *SetMatch) Def() *Def    { return &setMatch }
 
 func (m *SetMatch) Set(a *Arg) (err error) {
 	switch a.Option.Name {
-	case "match-set":
+	case "match-set", "set":
+		if a.Is("set") {
+			a.Warnf("--set option deprecated, please use --match-set")
+		}
 		if m.Dirs != nil {
 			return a.Errorf("can only be used once.")
 		}

@@ -73,7 +73,8 @@ func parseRow(t testing.TB, file *rowsFile, s *section, r *row) (Ext, error) {
 // unrepeatable reports whether iptables itself refuses what it saves: the base
 // that SNAT and MASQUERADE lose is saved as 0, and a base behind a range of one
 // port is saved behind that port. Match recent saves great numbers as negative
-// ones; match time saves no days as nothing, and the date 0 not at all.
+// ones; match time saves no days as nothing, and the date 0 not at all; match
+// rateest saves its comparison twice for two kinds of rates.
 func unrepeatable(d *Def, words []string) bool {
 	if d == &timeMatch {
 		days := slices.Index(words, "--monthdays")
@@ -82,6 +83,10 @@ func unrepeatable(d *Def, words []string) bool {
 				i := slices.Index(words, w)
 				return strings.HasPrefix(w, "--") && (words[i-1] == "--monthdays" || words[i-1] == "--weekdays")
 			})
+	}
+	if d == &rateEstMatch {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "--rateest-bps") }) &&
+			slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "--rateest-pps") })
 	}
 	if i := slices.Index(words, "--seconds"); i >= 0 && strings.HasPrefix(words[i+1], "-") {
 		return true

@@ -68,16 +68,17 @@ type found struct {
 }
 
 // findLong finds the option that name, which may be shortened, means. A full
-// name wins over a beginning, and of several extensions the one loaded last.
+// name wins over a beginning, an extension's (policy has --proto) over
+// iptables' own, and of several extensions the one loaded last.
 func (p *parser) findLong(name string) (f found, ok bool) {
-	for i := range baseOptions {
-		if baseOptions[i].name == name {
-			return found{base: &baseOptions[i]}, true
-		}
-	}
 	for i := len(p.loaded) - 1; i >= 0; i-- {
 		if _, at := p.loaded[i].def.Option(name); at >= 0 {
 			return found{ext: i, opt: at}, true
+		}
+	}
+	for i := range baseOptions {
+		if baseOptions[i].name == name {
+			return found{base: &baseOptions[i]}, true
 		}
 	}
 	return p.findPrefix(name)
