@@ -87,7 +87,7 @@ func (t *NetMap) Read(r *nft.InfoReader, _ uint8, f rule.Family) error {
 	if err := n.readOf(r, f); err != nil {
 		return err
 	}
-	if n != (NATRange{Addr: n.Addr}) || n.Addr.IsZero() {
+	if n != (NATRange{Addr: n.Addr}) || !n.Addr.From.IsValid() || !n.Addr.To.IsValid() {
 		return nft.ErrMalformed
 	}
 	from, to := n.Addr.From.AsSlice(), n.Addr.To.AsSlice()
