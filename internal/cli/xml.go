@@ -266,6 +266,6 @@ func (x *xmlWriter) invalid(what string) error {
 }
 
 // xmlText escapes what means something in XML.
-func xmlText(s string) string { return xmlEscapes.Replace(s) }
-
-var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+func xmlText(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(s)
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	_ "moat/internal/cli" // go test then runs again when the program has changed, which is built only as the tests run
 	"moat/internal/lab"
 )
 

@@ -16,6 +16,8 @@ var refusedHere = map[string]string{
 	"bpf --object-pinned": "a pinned BPF program",
 	"CT --timeout":        "a conntrack timeout policy made by nfct",
 	"CLUSTERIP":           "the kernel has no CLUSTERIP any more",
+	"ipvs":                "the kernel has no IPVS",
+	"nfacct":              "an accounting object made by nfacct",
 	"LED":                 "the kernel has no LED triggers",
 	"SECMARK":             "a security context of SELinux",
 	"ULOG":                "the kernel has no ULOG any more",
