@@ -206,7 +206,7 @@ func (t *CT) Read(r *nft.InfoReader, rev uint8, _ rule.Family) error {
 		return nil
 	}
 	flags := r.Host16()
-	t.NoTrack, t.Alias = flags&xtCTNoTrack != 0, flags&xtCTNoTrackAlias != 0
+	t.NoTrack, t.Alias = flags&xtCTNoTrack != 0, rev > 0 && flags&xtCTNoTrackAlias != 0 // revision 0 has no such flag
 	t.Orig, t.Reply, t.ZoneMark = flags&xtCTZoneOrig != 0, flags&xtCTZoneReply != 0, flags&xtCTZoneMark != 0
 	t.Zone, t.Events, t.ExpEvents = r.Host16(), r.Host32(), r.Host32()
 	t.Helper = r.String(xtCTHelperLen)
