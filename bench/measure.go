@@ -92,7 +92,9 @@ func (b *bench) measure(w work) error {
 	samples := make([][]float64, len(b.programs))
 	failed := make([]bool, len(b.programs))
 	for turn := range w.turns {
-		for i, p := range b.programs {
+		for first := range b.programs { // each begins in its turn: the one before leaves its traces in the caches
+			i := (first + turn) % len(b.programs)
+			p := b.programs[i]
 			if failed[i] {
 				continue
 			}
