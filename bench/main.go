@@ -2,7 +2,7 @@
 // turn on the same work, in network namespaces of its own, and prints how long
 // each took and the ratios. It needs root, or user namespaces for everyone.
 //
-//	go run ./bench -moat bin/moat          everything, some twenty minutes
+//	go run ./bench -moat bin/moat          everything, some ten minutes
 //	go run ./bench -moat bin/moat -quick   under two minutes
 //
 // Ratios are of wall time: Moat's median over the other's. Programs take turns,
