@@ -46,7 +46,7 @@ var saveOptions = [...]option{
 	{"ipv4", '4', noArgument}, {"ipv6", '6', noArgument}, {"dump", 'd', noArgument}, {"", 'b', noArgument},
 }
 
-const binaryWarning = "-b/--binary option is not implemented"
+const binaryWarning = "-b/--binary has no effect: there is only the text form"
 
 // ParseRestoreArgs reads the arguments of iptables-restore or
 // ip6tables-restore, without the program's own name. Errors are *Error.

@@ -217,7 +217,7 @@ func TestArgs(t *testing.T) {
 		{"-T nat -- -f", "{false false nat false 0 false false -f []}"},
 		{"-h -x", "{false false  false 0 true false  []}"},
 		{"-V", "{false false  false 0 false true  []}"},
-		{"-b --ipv4", "{false false  false 0 false false  [-b/--binary option is not implemented]}"},
+		{"-b --ipv4", "{false false  false 0 false false  [-b/--binary has no effect: there is only the text form]}"},
 	} {
 		a, err := ParseRestoreArgs(rule.IPv4, "iptables-restore", words(c.line))
 		if err != nil {
