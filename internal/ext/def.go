@@ -147,6 +147,7 @@ const (
 	Drops               // the packet ends here, unanswered
 	Rejects             // the packet ends here, and its sender is told
 	Queues              // a program decides
+	AcceptsOrDrops      // which of both, what was told of the packet does not say, like TPROXY
 )
 
 // Ender is a target that ends a packet's way through its hook. One that does

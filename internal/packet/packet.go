@@ -72,8 +72,11 @@ type Packet struct {
 	Family   rule.Family
 	Hook     rule.Hook
 	In, Out  string // interface names; "" at a hook where there is none
-	Src, Dst netip.Addr
-	Proto    uint8 // of the transport header, after IPv6 extension headers
+	// HiddenIn and HiddenOut say that there is such an interface, but not which:
+	// In or Out is "" then and a condition on it is unknown.
+	HiddenIn, HiddenOut bool
+	Src, Dst            netip.Addr // not valid: not told
+	Proto               uint8      // of the transport header, after IPv6 extension headers
 
 	Fragment     bool   // a second or further fragment: it has no transport header
 	MoreFollow   bool   // more fragments follow
@@ -129,7 +132,8 @@ const (
 	KnowChecksum
 	KnowPolicy
 	KnowCgroup
-	KnowPorts       // Transport.Src and Dst
+	KnowSrcPort     // Transport.Src
+	KnowDstPort     // Transport.Dst
 	KnowFlags       // Transport.Flags
 	KnowICMP        // Transport.Type and Code
 	KnowTCPOptions  // Transport.Options
@@ -145,6 +149,9 @@ const (
 	KnowConnHelper  // Connection.Helper
 	KnowConnCounter // Connection.Packets and Bytes
 )
+
+// KnowPorts is both ports.
+const KnowPorts = KnowSrcPort | KnowDstPort
 
 // Has reports whether all of k were told.
 func (p *Packet) Has(k Know) bool { return p.Known&k == k }
@@ -243,4 +250,17 @@ type Host interface {
 	ReversePath(src netip.Addr, dev string, loose bool) (ok, known bool)
 	// InSet reports whether a packet is in an ipset; dirs are "src" and "dst".
 	InSet(set string, dirs []string, p *Packet) (in, known bool)
+	// InterfaceAddress is the address of dev that REDIRECT and MASQUERADE take
+	// for packets of a family to or from peer: IPv4's primary address, IPv6's
+	// best one. It is not valid where dev has none.
+	InterfaceAddress(dev string, f rule.Family, peer netip.Addr) (a netip.Addr, known bool)
+	// Route says where the routing table sends p: to this host (local), or out
+	// of an interface. A packet that has no route goes nowhere: both are empty.
+	Route(p *Packet) (r Route, known bool)
+}
+
+// Route is the routing table's answer for one packet.
+type Route struct {
+	Local bool
+	Out   string // interface; "" with Local, or when there is no route
 }
