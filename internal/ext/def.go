@@ -142,12 +142,12 @@ type Mutator interface {
 type Fate uint8
 
 const (
-	GoesOn  Fate = iota // to the next rule, like LOG and MARK
-	Accepts             // the packet is accepted in this chain's hook, like DNAT
-	Drops               // the packet ends here, unanswered
-	Rejects             // the packet ends here, and its sender is told
-	Queues              // a program decides
-	AcceptsOrDrops      // which of both, what was told of the packet does not say, like TPROXY
+	GoesOn         Fate = iota // to the next rule, like LOG and MARK
+	Accepts                    // the packet is accepted in this chain's hook, like DNAT
+	Drops                      // the packet ends here, unanswered
+	Rejects                    // the packet ends here, and its sender is told
+	Queues                     // a program decides
+	AcceptsOrDrops             // which of both, what was told of the packet does not say, like TPROXY
 )
 
 // Ender is a target that ends a packet's way through its hook. One that does

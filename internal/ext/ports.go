@@ -210,7 +210,7 @@ func readPorts(r *nft.InfoReader) (src, dst PortMatch) {
 }
 
 // flag gives bit if on.
-func flag[T ~uint8 | ~uint16 | ~uint32](on bool, bit T) T {
+func flag[T ~uint8 | ~uint16 | ~uint32 | ~uint64](on bool, bit T) T {
 	if on {
 		return bit
 	}

@@ -69,9 +69,9 @@ func (a Answer) String() string { return [...]string{"unknown", "no", "yes"}[a%3
 // Packet is one packet at one hook. The zero value of a field that has a Known
 // bit or a pointer means "not told"; all others are what they say.
 type Packet struct {
-	Family   rule.Family
-	Hook     rule.Hook
-	In, Out  string // interface names; "" at a hook where there is none
+	Family  rule.Family
+	Hook    rule.Hook
+	In, Out string // interface names; "" at a hook where there is none
 	// HiddenIn and HiddenOut say that there is such an interface, but not which:
 	// In or Out is "" then and a condition on it is unknown.
 	HiddenIn, HiddenOut bool
@@ -112,7 +112,7 @@ type Packet struct {
 }
 
 // Know says which of a Packet's fields were told.
-type Know uint32
+type Know uint64
 
 const (
 	KnowFragment Know = 1 << iota
