@@ -14,6 +14,7 @@ type hostSays struct {
 	local, path, in, known bool
 	loose                  *bool    // what ReversePath was asked
 	dirs                   []string // what InSet was asked
+	v4, v6                 map[string]netip.Addr
 }
 
 func (h *hostSays) AddressType(netip.Addr, string) (packet.AddressType, bool) {
@@ -31,6 +32,17 @@ func (h *hostSays) ReversePath(_ netip.Addr, _ string, loose bool) (bool, bool) 
 func (h *hostSays) InSet(_ string, dirs []string, _ *packet.Packet) (bool, bool) {
 	h.dirs = dirs
 	return h.in, h.known
+}
+
+func (h *hostSays) InterfaceAddress(dev string, f rule.Family, _ netip.Addr) (netip.Addr, bool) {
+	if f == rule.IPv6 {
+		return h.v6[dev], h.known
+	}
+	return h.v4[dev], h.known
+}
+
+func (h *hostSays) Route(*packet.Packet) (packet.Route, bool) {
+	return packet.Route{Local: h.local}, h.known
 }
 
 // answerCase is a packet, the options of a match, and what the match says.
