@@ -132,6 +132,15 @@ type Matcher interface {
 	Match(p *packet.Packet) packet.Answer
 }
 
+// PortLister is a match with conditions on ports that lists may hold. A packet
+// without ports, or with others, does not match.
+type PortLister interface {
+	// PortRanges are the source and the destination ports that can match; nil
+	// where every port can, or those that cannot are listed. The slices are not
+	// to be changed.
+	PortRanges() (src, dst []Range)
+}
+
 // Mutator is a target that changes the packet for the rules after it and goes on.
 type Mutator interface {
 	// Mutate changes the packet as the kernel would.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -230,4 +231,45 @@ func (m *Multiport) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 func (m *Multiport) Equal(other Ext) bool {
 	o, ok := other.(*Multiport)
 	return ok && m.Side == o.Side && m.Not == o.Not && slices.Equal(m.Ports, o.Ports)
+}
+
+// PortRanges lists the ports of one side; either side's are no list.
+func (m *Multiport) PortRanges() (src, dst []Range) {
+	switch {
+	case m.Not:
+	case multiportSides[m.Side] == "sports":
+		return m.Ports, nil
+	case multiportSides[m.Side] == "dports":
+		return nil, m.Ports
+	}
+	return nil, nil
+}
+
+// Match looks for the packet's ports in the list. A later fragment has none and
+// does not match, even inverted.
+func (m *Multiport) Match(p *packet.Packet) packet.Answer {
+	if p.Fragment || !hasPorts(p.Proto) {
+		return packet.No
+	}
+	src, dst := packet.No, packet.No
+	if m.Side != 1 {
+		src = m.matchPort(sourcePort(p))
+	}
+	if m.Side != 0 {
+		dst = m.matchPort(destinationPort(p))
+	}
+	return src.Or(dst).Invert(m.Not)
+}
+
+// matchPort looks for one port.
+func (m *Multiport) matchPort(port uint16, known bool) packet.Answer {
+	if !known {
+		return packet.Unknown
+	}
+	for _, r := range m.Ports {
+		if r.has(port) {
+			return packet.Yes
+		}
+	}
+	return packet.No
 }

@@ -122,6 +122,14 @@ func cmpOp(not bool) uint32 {
 	return nft.NFT_CMP_EQ
 }
 
+// ranges gives the ports as PortRanges lists them.
+func (m PortMatch) ranges() []Range {
+	if m.Not || m.Range.Any() {
+		return nil
+	}
+	return []Range{m.Range}
+}
+
 // addPortTerm adds a term to the conditions on both ports: a condition on one
 // of them, or a comparison with both at once, as nft writes it. False if the
 // term is neither, or says more than one range of ports can.

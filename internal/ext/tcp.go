@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -195,10 +196,15 @@ func (m *TCP) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	return nil
 }
 
+// isNative reports whether nf_tables expressions say all of the match.
+func (m *TCP) isNative() bool {
+	return m.Option == 0 && !m.NotOption && *m != (TCP{Src: anyPort, Dst: anyPort})
+}
+
 // Encode writes flags and ports natively, flags first as iptables-nft 1.8.9
 // does; a TCP option, or a match without any condition, needs the xt form.
 func (m *TCP) Encode(e *Encoder) bool {
-	if m.Option != 0 || m.NotOption || *m == (TCP{Src: anyPort, Dst: anyPort}) {
+	if !m.isNative() {
 		return false
 	}
 	if m.Mask != 0 { // flags that look at nothing leave no expression, even inverted
@@ -234,4 +240,61 @@ func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
 		m.Mask = t.Load.Mask[0]
 	}
 	return true
+}
+
+// PortRanges lists the ports that are asked for.
+func (m *TCP) PortRanges() (src, dst []Range) { return m.Src.ranges(), m.Dst.ranges() }
+
+// Match decides by the form that Encode chooses. They differ: the xt form wants
+// TCP and its header, asks for full ranges and empty flags too, and each port
+// by itself.
+func (m *TCP) Match(p *packet.Packet) packet.Answer {
+	if !m.isNative() {
+		if p.Proto != 6 || p.Fragment {
+			return packet.No
+		}
+		return matchPorts(p, m.Src, m.Dst).And(m.matchFlags(p)).And(m.matchOption(p))
+	}
+	answer := matchNativePorts(p, m.Src, m.Dst)
+	if m.Mask != 0 {
+		answer = answer.And(m.matchFlags(p))
+	}
+	return answer
+}
+
+// matchFlags compares the byte of the flags, all eight of them.
+func (m *TCP) matchFlags(p *packet.Packet) packet.Answer {
+	const at = 13 // in the header
+	flags, known := p.Transport.Flags, p.Has(packet.KnowFlags)
+	if p.Proto != 6 {
+		b := transportBytes(p)
+		if known = len(b) > at; known {
+			flags = b[at]
+		}
+	}
+	switch {
+	case p.Fragment:
+		return packet.No
+	case m.Comp&^m.Mask != 0: // never equal
+		return packet.Of(m.NotFlags)
+	case !known && m.Mask != 0:
+		return packet.Unknown
+	}
+	return packet.Of((flags&m.Mask == m.Comp) != m.NotFlags)
+}
+
+// matchOption looks for the option; number 0 is not asked for, even inverted.
+func (m *TCP) matchOption(p *packet.Packet) packet.Answer {
+	switch {
+	case m.Option == 0:
+		return packet.Yes
+	case !p.Has(packet.KnowTCPOptions):
+		return packet.Unknown
+	}
+	for i := range p.Transport.Options {
+		if p.Transport.Options[i].Kind == m.Option {
+			return packet.Of(!m.NotOption)
+		}
+	}
+	return packet.Of(m.NotOption)
 }

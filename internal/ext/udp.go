@@ -5,6 +5,7 @@ package ext
 
 import (
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -102,4 +103,16 @@ func udpNative(d *Decoder, def *Def, t *nft.Term) bool {
 	m := d.Match(def).(*UDP)
 	m.Src, m.Dst = src, dst
 	return true
+}
+
+// PortRanges lists the ports that are asked for.
+func (m *UDP) PortRanges() (src, dst []Range) { return m.Src.ranges(), m.Dst.ranges() }
+
+// Match decides by the form that Encode chooses. The match without ports is the
+// xt one, which wants UDP and its header.
+func (m *UDP) Match(p *packet.Packet) packet.Answer {
+	if *m == (UDP{anyPort, anyPort}) {
+		return packet.Of(p.Proto == 17 && !p.Fragment)
+	}
+	return matchNativePorts(p, m.Src, m.Dst)
 }

@@ -57,8 +57,13 @@ type Step struct {
 // Doubt is a match that was unknown, and on which the verdict hangs.
 type Doubt struct {
 	Place
-	What  *rule.Rule
-	Match string // name of the match or condition: "limit", "in-interface" …
+	What *rule.Rule
+	// Match is the name of the match or condition: "limit", "in-interface" …; of a
+	// Doubt without a rule "route" or "conntrack state".
+	Match string
+	// IfYes and IfNo are what becomes of the packet if it matches and if it does
+	// not; Unknown if that hangs on another doubt.
+	IfYes, IfNo Verdict
 }
 
 // Result is the answer to one question.

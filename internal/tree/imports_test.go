@@ -34,6 +34,7 @@ var layers = []layer{
 	{"moat/internal/persist/persisttest", "persist rule"},
 	{"moat/internal/persist", "rule"},
 	{"moat/internal/load", "kernel text change ext netdb rule"},
+	{"moat/internal/simulate", "ext packet rule"},
 	{"moat/internal/kernel", "change ext kernel/nft rule sys"},
 	{"moat/internal/text", "change ext netdb rule"},
 	{"moat/internal/change", "ext rule"},

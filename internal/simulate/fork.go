@@ -1,0 +1,54 @@
+package simulate
+
+// fork answers for both ways that a doubt leaves open: the packet goes through
+// yes, and as if it had not matched through no (nil: on with the rules). What
+// both agree on is certain.
+func (w *walk) fork(s *state, d Doubt, yes func(*state) (leaf, bool), no ...func(*state) leaf) leaf {
+	if w.forks++; w.forks > maxForks {
+		return leaf{doubts: []Doubt{d}}
+	}
+	if s.traced {
+		w.noteDoubt(s, d)
+	}
+	other := s.clone()
+	first, done := yes(other)
+	if !done {
+		first = w.run(other)
+	}
+	var second leaf
+	if len(no) > 0 {
+		second = no[0](s)
+	} else {
+		second = w.run(s)
+	}
+	return merge(d, first, second)
+}
+
+// merge is the answer of two ways that part at a doubt.
+func merge(d Doubt, yes, no leaf) leaf {
+	if yes.verdict == no.verdict && no.verdict != Unknown {
+		return no
+	}
+	d.IfYes, d.IfNo = yes.verdict, no.verdict
+	doubts := []Doubt{d}
+	for _, more := range [][]Doubt{yes.doubts, no.doubts} {
+		for _, other := range more {
+			if len(doubts) < maxDoubts && !hasDoubt(doubts, other) {
+				doubts = append(doubts, other)
+			}
+		}
+	}
+	return leaf{doubts: doubts}
+}
+
+// maxDoubts is as many as anybody reads.
+const maxDoubts = 50
+
+func hasDoubt(list []Doubt, d Doubt) bool {
+	for _, have := range list {
+		if have.Place == d.Place && have.Match == d.Match {
+			return true
+		}
+	}
+	return false
+}

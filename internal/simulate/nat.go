@@ -1,0 +1,108 @@
+package simulate
+
+import (
+	"net/netip"
+
+	"moat/internal/packet"
+	"moat/internal/rule"
+)
+
+// ICMP's and ICMPv6's protocol numbers: their RELATED packets are errors, which
+// are translated as the connection that they tell of.
+const (
+	protoICMP   = 1
+	protoICMPv6 = 58
+)
+
+// track is connection tracking's look at the packet: it knows a new connection
+// by the packet itself.
+func (s *state) track() {
+	c := &s.p.Connection
+	if !s.p.Has(packet.KnowState) || c.State != packet.New {
+		return
+	}
+	if !s.p.Has(packet.KnowDirection) {
+		c.Reply = false
+		s.p.Known |= packet.KnowDirection
+	}
+	if !s.p.Has(packet.KnowConnMark) {
+		c.Mark = 0
+		s.p.Known |= packet.KnowConnMark
+	}
+	if !s.p.Has(packet.KnowStatus) {
+		c.Status = 0
+		s.p.Known |= packet.KnowStatus
+	}
+	if s.p.Has(packet.KnowOriginal) || !s.p.Src.IsValid() || !s.p.Dst.IsValid() || !s.p.Has(packet.KnowPorts) {
+		return
+	}
+	t := &s.p.Transport
+	c.Original = packet.Tuple{Src: s.p.Src, Dst: s.p.Dst, SrcPort: t.Src, DstPort: t.Dst, Proto: s.p.Proto}
+	c.ReplyTuple = packet.Tuple{Src: s.p.Dst, Dst: s.p.Src, SrcPort: t.Dst, DstPort: t.Src, Proto: s.p.Proto}
+	s.p.Known |= packet.KnowOriginal | packet.KnowReplyTuple
+}
+
+// nat translates the packet: by the rules of the station's chain if it is the
+// first of its connection, otherwise as its connection is translated.
+func (w *walk) nat(s *state) (leaf, bool) {
+	src := s.p.Hook == rule.Input || s.p.Hook == rule.Postrouting
+	if !s.p.Has(packet.KnowState) {
+		if s.station.chain == nil || len(s.station.chain.lines) == 0 {
+			return leaf{}, false
+		}
+		return w.fork(s, Doubt{Place: Place{s.station.chain.table, s.station.chain.name, 0}, Match: "conntrack state"},
+			func(yes *state) (leaf, bool) { yes.natRules(src); return leaf{}, false }), true
+	}
+	state := s.p.Connection.State
+	icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6
+	switch {
+	case state == packet.New, state == packet.Related && !icmp:
+		s.natRules(src)
+	case state == packet.Established, state == packet.Related:
+		s.translate(src)
+	}
+	return leaf{}, false
+}
+
+// natRules sends the packet through the station's chain, once for its
+// connection and side.
+func (s *state) natRules(src bool) {
+	done := &s.natDst
+	if src {
+		done = &s.natSrc
+	}
+	if *done {
+		return
+	}
+	*done = true
+	if s.station.chain != nil {
+		s.start(s.station.chain)
+	}
+}
+
+// translate changes source or destination as the packet's connection says, if
+// that was told.
+func (s *state) translate(src bool) {
+	if !s.p.Has(packet.KnowOriginal | packet.KnowReplyTuple | packet.KnowDirection) {
+		return
+	}
+	c := &s.p.Connection
+	there := c.ReplyTuple // of the other direction: what it goes from is what we go to
+	if c.Reply {
+		there = c.Original
+	}
+	icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6
+	if src {
+		s.rewrite(&s.p.Src, &s.p.Transport.Src, packet.KnowSrcPort, there.Dst, there.DstPort, icmp)
+	} else {
+		s.rewrite(&s.p.Dst, &s.p.Transport.Dst, packet.KnowDstPort, there.Src, there.SrcPort, icmp)
+	}
+	s.readAddresses()
+}
+
+func (s *state) rewrite(addr *netip.Addr, port *uint16, know packet.Know, to netip.Addr, toPort uint16, icmp bool) {
+	*addr = to
+	if !icmp && s.p.Has(know) {
+		*port = toPort
+	}
+}

@@ -1,0 +1,88 @@
+package simulate
+
+import (
+	"moat/internal/packet"
+	"moat/internal/rule"
+)
+
+// advance takes a packet to the next station of its way, or to its end.
+func (w *walk) advance(s *state) (leaf, bool) {
+	hooks := s.way.hooks()
+	stations := w.f.hooks[hooks[s.phase]]
+	if s.at < len(stations) {
+		s.station = &stations[s.at]
+		s.at++
+		return w.arrive(s)
+	}
+	if s.phase == len(hooks)-1 {
+		return leaf{verdict: Accept, by: s.by, what: s.what, policy: rule.Accept}, true
+	}
+	if hooks[s.phase] == rule.Prerouting || hooks[s.phase] == rule.Output {
+		if l, done := w.route(s); done {
+			return l, true
+		}
+	}
+	s.phase, s.at = s.phase+1, 0
+	s.enterHook()
+	return leaf{}, false
+}
+
+// arrive does what happens at the station.
+func (w *walk) arrive(s *state) (leaf, bool) {
+	switch s.station.kind {
+	case trackStation:
+		s.track()
+	case natStation:
+		return w.nat(s)
+	default:
+		s.start(s.station.chain)
+	}
+	return leaf{}, false
+}
+
+// route asks where a packet goes whose destination was changed. Without a host
+// to ask, a packet that was meant for this host may go anywhere, and one that
+// was told to be forwarded is.
+func (w *walk) route(s *state) (leaf, bool) {
+	if s.p.Dst == s.cameTo && !s.toHere {
+		return leaf{}, false
+	}
+	s.cameTo = s.p.Dst
+	if s.toHere && s.way != Out {
+		s.way, s.out, s.hiddenOut = In, "", false
+		return leaf{}, false
+	}
+	if s.p.Host != nil && s.p.Dst.IsValid() {
+		if r, known := s.p.Host.Route(&s.p); known {
+			return s.routed(r)
+		}
+	}
+	switch {
+	case s.way == Out && (s.toHere || s.p.Dst.IsValid() && s.p.Dst.IsLoopback()):
+		s.out, s.hiddenOut = "lo", false
+	case s.way == Out:
+		s.out, s.hiddenOut = "", true
+	case s.way == In && s.p.Dst.IsValid() && s.p.Dst.IsLoopback():
+	case s.way == In:
+		return w.fork(s, Doubt{Match: "route"}, func(yes *state) (leaf, bool) {
+			return yes.routed(packet.Route{})
+		}), true
+	}
+	return leaf{}, false
+}
+
+// routed sends the packet where a route leads. A zero Route is one that was not
+// told: out, but not which interface.
+func (s *state) routed(r packet.Route) (leaf, bool) {
+	switch {
+	case r.Local && s.way == Out:
+		s.out, s.hiddenOut = "lo", false
+	case r.Local:
+		s.way, s.out, s.hiddenOut = In, "", false
+	case s.way == Out:
+		s.out, s.hiddenOut = r.Out, r.Out == ""
+	default:
+		s.way, s.out, s.hiddenOut = Through, r.Out, r.Out == ""
+	}
+	return leaf{}, false
+}
