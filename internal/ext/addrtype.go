@@ -4,9 +4,11 @@ package ext
 // UAPI: linux/netfilter/xt_addrtype.h, revision 1; revision 0 (IPv4 only, without interfaces).
 
 import (
+	"net/netip"
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -148,4 +150,71 @@ func (m *AddrType) Read(r *nft.InfoReader, rev uint8, _ rule.Family) error {
 	m.NotSrc, m.NotDst = flags&xtAddrTypeNotSrc != 0, flags&xtAddrTypeNotDst != 0
 	m.In, m.Out = flags&xtAddrTypeIn != 0, flags&xtAddrTypeOut != 0
 	return nil
+}
+
+// Bits of addrTypes. The routing table decides the last three of IPv6.
+const (
+	typeUnspec      = 1 << 0
+	typeUnicast     = 1 << 1
+	typeMulticast   = 1 << 5
+	typesOfRouting6 = 1<<2 | 1<<4 | 1<<7 // LOCAL, ANYCAST, UNREACHABLE
+)
+
+// Match asks the host for the type of the addresses.
+func (m *AddrType) Match(p *packet.Packet) packet.Answer {
+	dev, known := "", true
+	switch {
+	case m.In:
+		dev, known = p.In, !p.HiddenIn
+	case m.Out:
+		dev, known = p.Out, !p.HiddenOut
+	}
+	answer := packet.Yes
+	if m.Src != 0 {
+		answer = matchAddrType(p, p.Src, m.Src, dev, known).Invert(m.NotSrc)
+	}
+	if m.Dst != 0 && answer != packet.No {
+		answer = answer.And(matchAddrType(p, p.Dst, m.Dst, dev, known).Invert(m.NotDst))
+	}
+	return answer
+}
+
+// matchAddrType answers whether an address has one of the types in set, seen
+// from an interface; known tells whether that interface is.
+func matchAddrType(p *packet.Packet, a netip.Addr, set uint16, dev string, known bool) packet.Answer {
+	switch {
+	case !a.IsValid():
+		return packet.Unknown
+	case a.Is6():
+		if !meetsAddrType6(a, set) {
+			return packet.No
+		}
+		if set &= typesOfRouting6; set == 0 {
+			return packet.Yes
+		}
+	case a.IsMulticast():
+		return packet.Of(set&typeMulticast != 0)
+	}
+	if p.Host == nil || !known {
+		return packet.Unknown
+	}
+	t, known := p.Host.AddressType(a, dev)
+	if !known || int(t) >= len(addrTypes) {
+		return packet.Unknown
+	}
+	return packet.Of(set>>t&1 != 0)
+}
+
+// meetsAddrType6 answers for the types of an IPv6 address that need no routing
+// table. Each of them in a set must be met, and one of those that do need it: on
+// Linux 6.18 --dst-type UNICAST,LOCAL matches local addresses alone,
+// MULTICAST,LOCAL none, and UNICAST also local ones.
+func meetsAddrType6(a netip.Addr, set uint16) bool {
+	switch {
+	case set&typeMulticast != 0 && !a.IsMulticast(),
+		set&typeUnicast != 0 && (a.IsMulticast() || a.IsUnspecified() || a.Is4In6()),
+		set&typeUnspec != 0 && !a.IsUnspecified():
+		return false
+	}
+	return true
 }

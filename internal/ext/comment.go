@@ -5,6 +5,7 @@ package ext
 
 import (
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -52,3 +53,6 @@ func (m *Comment) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	m.Text = r.String(xtMaxCommentLen)
 	return nil
 }
+
+// Match is met by every packet.
+func (m *Comment) Match(*packet.Packet) packet.Answer { return packet.Yes }

@@ -195,10 +195,16 @@ func (m *DCCP) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 // Match compares ports and the type. Options are left undecided. A later
 // fragment never matches.
 func (m *DCCP) Match(p *packet.Packet) packet.Answer {
-	if p.Fragment {
+	if p.Proto != 33 || p.Fragment {
 		return packet.No
 	}
-	answer := m.port(p, xtDCCPSrc, p.Transport.Src, m.Src).And(m.port(p, xtDCCPDst, p.Transport.Dst, m.Dst))
+	answer := packet.Yes
+	if m.Given&xtDCCPSrc != 0 {
+		answer = PortMatch{Range(m.Src), m.Not&xtDCCPSrc != 0}.matchPort(sourcePort(p))
+	}
+	if m.Given&xtDCCPDst != 0 {
+		answer = answer.And(PortMatch{Range(m.Dst), m.Not&xtDCCPDst != 0}.matchPort(destinationPort(p)))
+	}
 	if m.Given&xtDCCPTypes != 0 {
 		one := packet.Unknown
 		if b := transportBytes(p); len(b) >= 9 {
@@ -210,15 +216,4 @@ func (m *DCCP) Match(p *packet.Packet) packet.Answer {
 		answer = answer.And(packet.Unknown)
 	}
 	return answer
-}
-
-// port answers the condition on one port.
-func (m *DCCP) port(p *packet.Packet, bit uint8, port uint16, in HostPorts) packet.Answer {
-	switch {
-	case m.Given&bit == 0:
-		return packet.Yes
-	case !p.Has(packet.KnowPorts):
-		return packet.Unknown
-	}
-	return packet.Of(port >= in.From && port <= in.To).Invert(m.Not&bit != 0)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -226,4 +227,23 @@ func icmpHelp(head string, names []icmpName) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// Match compares type and code; a later fragment has none and does not match,
+// even inverted.
+func (m *ICMP) Match(p *packet.Packet) packet.Answer {
+	proto := uint8(1)
+	if m.V6 {
+		proto = 58
+	}
+	switch {
+	case p.Proto != proto || p.Fragment:
+		return packet.No
+	case m.isAny():
+		return packet.Of(!m.Not)
+	case !p.Has(packet.KnowICMP):
+		return packet.Unknown
+	}
+	t := &p.Transport
+	return packet.Of((t.Type == m.Type && t.Code >= m.CodeFrom && t.Code <= m.CodeTo) != m.Not)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -135,4 +136,23 @@ func (m *IPRange) Read(r *nft.InfoReader, _ uint8, f rule.Family) error {
 	m.NotSrc = flags&ipRangeNotSrc != 0 && flags&ipRangeSrc != 0
 	m.NotDst = flags&ipRangeNotDst != 0 && flags&ipRangeDst != 0
 	return nil
+}
+
+// Match compares both addresses with their ranges.
+func (m *IPRange) Match(p *packet.Packet) packet.Answer {
+	return m.Src.match(p.Src, m.NotSrc).And(m.Dst.match(p.Dst, m.NotDst))
+}
+
+// match answers the condition on one address, which is met if none was given. A
+// range that ends before it begins holds no address.
+func (r *AddrRange) match(a netip.Addr, not bool) packet.Answer {
+	switch {
+	case r.IsZero():
+		return packet.Yes
+	case r.To.Less(r.From):
+		return packet.Of(not)
+	case !a.IsValid():
+		return packet.Unknown
+	}
+	return packet.Of((a.Compare(r.From) >= 0 && a.Compare(r.To) <= 0) != not)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -96,4 +97,16 @@ func (m *MAC) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	copy(m.Addr[:], r.Bytes(len(m.Addr)))
 	m.Not = r.Host32() != 0
 	return nil
+}
+
+// Match compares the sender's address. Packets of the loopback interface have
+// none and do not match, even inverted.
+func (m *MAC) Match(p *packet.Packet) packet.Answer {
+	switch {
+	case p.In == "lo":
+		return packet.No
+	case !p.Has(packet.KnowMAC):
+		return packet.Unknown
+	}
+	return packet.Of((p.SrcMAC == m.Addr) != m.Not)
 }

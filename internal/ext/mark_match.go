@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -96,4 +97,13 @@ func markNative(d *Decoder, _ *Def, t *nft.Term) bool {
 	}
 	d.Add(m)
 	return true
+}
+
+// Match compares the mark. Bits of the value outside the mask never match, and
+// a mask without bits asks for nothing: both need no mark of the packet.
+func (m *MarkMatch) Match(p *packet.Packet) packet.Answer {
+	if !p.Has(packet.KnowMark) && m.Mask != 0 && m.Value&^m.Mask == 0 {
+		return packet.Unknown
+	}
+	return packet.Of((p.Mark&m.Mask == m.Value) != m.Not)
 }

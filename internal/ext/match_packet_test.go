@@ -147,13 +147,15 @@ func TestTCPMSSDecides(t *testing.T) {
 
 func TestRPFilterDecides(t *testing.T) {
 	good, bad, local := &hostSays{path: true, known: true}, &hostSays{known: true}, &hostSays{local: true, known: true}
+	someSource := netip.AddrFrom4([4]byte{192, 0, 2, 1})
 	checkAnswers(t, &rpFilter, rule.IPv4, []answerCase{
 		{packet.Packet{In: "lo"}, "", packet.Yes}, {packet.Packet{In: "lo"}, "--invert", packet.No},
-		{packet.Packet{}, "", packet.Unknown}, {packet.Packet{Host: &hostSays{}}, "", packet.Unknown},
-		{packet.Packet{Host: good}, "", packet.Yes}, {packet.Packet{Host: bad}, "--loose", packet.No},
-		{packet.Packet{Host: bad}, "--invert", packet.Yes}, {packet.Packet{Host: local}, "", packet.No},
-		{packet.Packet{Host: local}, "--accept-local", packet.Yes}, {packet.Packet{Host: good}, "--validmark", packet.Unknown},
-		{packet.Packet{Host: good, Known: packet.KnowMark}, "--validmark", packet.Yes},
+		{packet.Packet{}, "", packet.Unknown}, {packet.Packet{Src: someSource, Host: &hostSays{}}, "", packet.Unknown},
+		{packet.Packet{Src: someSource, Host: good}, "", packet.Yes}, {packet.Packet{Src: someSource, Host: bad}, "--loose", packet.No},
+		{packet.Packet{Src: someSource, Host: bad}, "--invert", packet.Yes}, {packet.Packet{Src: someSource, Host: local}, "", packet.No},
+		{packet.Packet{Src: someSource, Host: local}, "--accept-local", packet.Yes}, {packet.Packet{Src: someSource, Host: good}, "--validmark", packet.Unknown},
+		{packet.Packet{Src: someSource, Host: good, Known: packet.KnowMark}, "--validmark", packet.Yes},
+		{packet.Packet{Host: good}, "", packet.Unknown}, {packet.Packet{Src: someSource, HiddenIn: true, Host: good}, "", packet.Unknown},
 	})
 	if bad.loose == nil || good.loose == nil || *good.loose {
 		t.Error("--loose does not reach the host")

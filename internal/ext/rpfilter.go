@@ -102,7 +102,7 @@ func (m *RPFilter) Match(p *packet.Packet) packet.Answer {
 	if p.In == "lo" {
 		return packet.Of(!m.Invert)
 	}
-	if p.Host == nil || m.ValidMark && (!p.Has(packet.KnowMark) || p.Mark != 0) {
+	if p.Host == nil || p.HiddenIn || !p.Src.IsValid() || m.ValidMark && (!p.Has(packet.KnowMark) || p.Mark != 0) {
 		return packet.Unknown
 	}
 	t, known := p.Host.AddressType(p.Src, "")

@@ -148,19 +148,11 @@ func (m *SCTP) Match(p *packet.Packet) packet.Answer {
 		return packet.No
 	}
 	answer := packet.Yes
-	for _, port := range [...]struct {
-		bit   uint8
-		r     Range
-		value uint16
-	}{{xtSCTPSrc, m.Src, p.Transport.Src}, {xtSCTPDst, m.Dst, p.Transport.Dst}} {
-		switch {
-		case m.Given&port.bit == 0:
-		case !p.Has(packet.KnowPorts):
-			answer = answer.And(packet.Unknown)
-		default:
-			in := port.value >= port.r.From && port.value <= port.r.To
-			answer = answer.And(packet.Of(in).Invert(m.Not&port.bit != 0))
-		}
+	if m.Given&xtSCTPSrc != 0 {
+		answer = PortMatch{m.Src, m.Not&xtSCTPSrc != 0}.matchPort(sourcePort(p))
+	}
+	if m.Given&xtSCTPDst != 0 {
+		answer = answer.And(PortMatch{m.Dst, m.Not&xtSCTPDst != 0}.matchPort(destinationPort(p)))
 	}
 	if m.Given&xtSCTPChunks != 0 {
 		answer = answer.And(m.Chunks.match(p.Transport.Chunks).Invert(m.Not&xtSCTPChunks != 0))

@@ -176,7 +176,7 @@ func fate(e ext.Ext) string {
 	if ender, ok := e.(ext.Ender); ok {
 		what = ender.Fate()
 	}
-	s := [...]string{ext.GoesOn: "goes on", ext.Accepts: "accepted", ext.Drops: "dropped", ext.Rejects: "rejected", ext.Queues: "queued"}[what]
+	s := [...]string{ext.GoesOn: "goes on", ext.Accepts: "accepted", ext.Drops: "dropped", ext.Rejects: "rejected", ext.Queues: "queued", ext.AcceptsOrDrops: "accepted or dropped"}[what]
 	if _, ok := e.(ext.Mutator); ok {
 		s = "changed, " + s
 	}
