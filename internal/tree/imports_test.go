@@ -22,7 +22,7 @@ type layer struct {
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
 	{"moat/cmd/moat", "cli lab cobra sys"},
-	{"moat/bench", "sys"},
+	{"moat/bench", "rulesets sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
 	{"moat/internal/conformance", ""},
@@ -38,11 +38,13 @@ var layers = []layer{
 	{"moat/internal/kernel", "change ext kernel/nft rule sys"},
 	{"moat/internal/text", "change ext netdb rule"},
 	{"moat/internal/change", "ext rule"},
-	{"moat/internal/ext", "kernel/nft netdb packet rule sys"},
+	{"moat/internal/ext", "kernel/nft netdb packet rule space sys"},
 	{"moat/internal/kernel/nft", "sys"},
 	{"moat/internal/netdb", ""},
+	{"moat/internal/space", "packet rule"},
 	{"moat/internal/host", "packet rule netlink sys"},
 	{"moat/internal/packet", "rule"},
+	{"moat/internal/rulesets", "rule"},
 	{"moat/internal/rule", ""},
 	{"moat/internal/lab", "netlink net sys"},
 }
