@@ -91,7 +91,7 @@ func TestFilesSayWhereTheyComeFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range [...]string{"web", "hardened", "router", "ufw", "docker", "kube-proxy", "firewalld"} {
+	for _, name := range [...]string{"web", "hardened", "router", "ufw", "docker", "docker28", "kube-proxy", "firewalld"} {
 		for _, f := range [...]rule.Family{rule.IPv4, rule.IPv6} {
 			if !slices.ContainsFunc(list, func(x File) bool { return x.Name == name && x.Family == f }) {
 				t.Errorf("there is no %s", fileName(name, f))
