@@ -7,6 +7,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // xtMaxCommentLen is XT_MAX_COMMENT_LEN, the closing zero included.
@@ -56,3 +57,6 @@ func (m *Comment) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 
 // Match is met by every packet.
 func (m *Comment) Match(*packet.Packet) packet.Answer { return packet.Yes }
+
+// Space is every packet.
+func (m *Comment) Space(rule.Family) space.Set { return space.All() }

@@ -7,6 +7,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // ConnMarkMatch matches the mark of the packet's connection: mark AND Mask equals Value.
@@ -73,4 +74,9 @@ func (m *ConnMarkMatch) Match(p *packet.Packet) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((p.Connection.Mark&m.Mask == m.Value) != m.Not)
+}
+
+// Space is what Match lets through.
+func (m *ConnMarkMatch) Space(rule.Family) space.Set {
+	return connected().And(maskedSpace(space.ConnMark, space.Num(m.Value), space.Num(m.Mask), false, m.Not))
 }

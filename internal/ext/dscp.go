@@ -9,6 +9,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // DSCPMatch matches the upper six bits of the type of service.
@@ -104,4 +105,9 @@ func (m *DSCPMatch) Match(p *packet.Packet) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((p.TOS>>2 == m.Value) != m.Not)
+}
+
+// Space is what Match lets through.
+func (m *DSCPMatch) Space(rule.Family) space.Set {
+	return within(space.TOS, space.Bytes(space.TOS, func(x uint8) bool { return (x>>2 == m.Value) != m.Not }))
 }

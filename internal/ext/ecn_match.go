@@ -7,6 +7,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // ECNMatch matches bits of explicit congestion notification, RFC 3168.
@@ -132,4 +133,24 @@ func (m *ECNMatch) tcp(p *packet.Packet, bit, tcpFlag uint8) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((p.Transport.Flags&tcpFlag != 0) != (m.Not&bit != 0))
+}
+
+// Space is what Match lets through; what a fragment has in place of TCP's flags
+// is an atom.
+func (m *ECNMatch) Space(f rule.Family) space.Set {
+	s := space.All()
+	if m.Given&xtECNIP != 0 {
+		s = within(space.TOS, space.Bytes(space.TOS, func(x uint8) bool { return (x&3 == m.ECT) != (m.Not&xtECNIP != 0) }))
+	}
+	const ece, cwr = 0x40, 0x80
+	return s.And(m.tcpSpace(xtECNECE, ece, f)).And(m.tcpSpace(xtECNCWR, cwr, f))
+}
+
+func (m *ECNMatch) tcpSpace(bit, tcpFlag uint8, f rule.Family) space.Set {
+	if m.Given&bit == 0 {
+		return space.All()
+	}
+	flags := within(space.Flags, space.Bytes(space.Flags, func(x uint8) bool { return (x&tcpFlag != 0) != (m.Not&bit != 0) }))
+	later := literals(atomOf(&ECNMatch{Given: bit, Not: m.Not & bit}, nil, f))
+	return flags.And(notAFragment()).Or(later.Minus(notAFragment()))
 }

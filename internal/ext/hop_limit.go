@@ -4,6 +4,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // HopLimit matches IPv4's time to live or IPv6's hop limit: matches ttl and hl,
@@ -134,4 +135,13 @@ func hopLimitNative(d *Decoder, def *Def, t *nft.Term) bool {
 	}
 	d.Add(m)
 	return true
+}
+
+// Space is what Match lets through.
+func (m *HopLimit) Space(rule.Family) space.Set {
+	p := packet.Packet{Known: packet.KnowTTL}
+	return within(space.TTL, space.Bytes(space.TTL, func(x uint8) bool {
+		p.TTL = x
+		return m.Match(&p) == packet.Yes
+	}))
 }

@@ -6,6 +6,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // ICMP matches the type and code of ICMP (match icmp) or ICMPv6 (match icmp6)
@@ -114,7 +115,7 @@ func (m *ICMP) List(p *Printer) {
 		p.Str("ipv6-")
 	}
 	p.Str("icmp")
-	if name := m.typeName(); name != "" && !p.Numeric {
+	if name := m.TypeName(); name != "" && !p.Numeric {
 		p.Byte(' ')
 		p.notMark(m.Not)
 		p.Str(name)
@@ -138,8 +139,8 @@ func (p *Printer) notMark(not bool) {
 	}
 }
 
-// typeName is the name of the type and code; "" if they have none.
-func (m *ICMP) typeName() string {
+// TypeName is the name of the type and code; "" if they have none.
+func (m *ICMP) TypeName() string {
 	for _, n := range m.names() {
 		if n.typ == m.Type && n.from == m.CodeFrom && n.to == m.CodeTo {
 			return n.name
@@ -246,4 +247,18 @@ func (m *ICMP) Match(p *packet.Packet) packet.Answer {
 	}
 	t := &p.Transport
 	return packet.Of((t.Type == m.Type && t.Code >= m.CodeFrom && t.Code <= m.CodeTo) != m.Not)
+}
+
+// Space is what Match lets through.
+func (m *ICMP) Space(rule.Family) space.Set {
+	proto := uint8(1)
+	if m.V6 {
+		proto = 58
+	}
+	s := spanSpace(space.Proto, proto, proto, false).And(notAFragment())
+	if m.isAny() {
+		return s.And(everyOr(!m.Not))
+	}
+	typ := uint16(m.Type) << 8
+	return s.And(spanSpace(space.ICMP, typ|uint16(m.CodeFrom), typ|uint16(m.CodeTo), m.Not))
 }

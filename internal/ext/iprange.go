@@ -10,6 +10,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // IPRange matches source and destination within ranges of addresses.
@@ -155,4 +156,19 @@ func (r *AddrRange) match(a netip.Addr, not bool) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((a.Compare(r.From) >= 0 && a.Compare(r.To) <= 0) != not)
+}
+
+// Space is what Match lets through.
+func (m *IPRange) Space(rule.Family) space.Set {
+	return m.Src.space(space.Src, m.NotSrc).And(m.Dst.space(space.Dst, m.NotDst))
+}
+
+func (r *AddrRange) space(d space.Dim, not bool) space.Set {
+	switch {
+	case r.IsZero():
+		return space.All()
+	case r.To.Less(r.From):
+		return everyOr(not)
+	}
+	return withinNot(d, space.Addrs(r.From, r.To), not)
 }

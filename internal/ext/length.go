@@ -7,6 +7,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // Length matches the packet's length in bytes, its IP header included. A range
@@ -69,3 +70,6 @@ func (m *Length) Match(p *packet.Packet) packet.Answer {
 	}
 	return packet.Of((p.Length >= uint32(m.From) && p.Length <= uint32(m.To)) != m.Not)
 }
+
+// Space is what Match lets through.
+func (m *Length) Space(rule.Family) space.Set { return spanSpace(space.Length, m.From, m.To, m.Not) }

@@ -10,6 +10,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // MarkMatch matches the packet's mark: mark AND Mask equals Value.
@@ -106,4 +107,9 @@ func (m *MarkMatch) Match(p *packet.Packet) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((p.Mark&m.Mask == m.Value) != m.Not)
+}
+
+// Space is what Match lets through.
+func (m *MarkMatch) Space(rule.Family) space.Set {
+	return maskedSpace(space.Mark, space.Num(m.Value), space.Num(m.Mask), false, m.Not)
 }

@@ -11,6 +11,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // xtMultiPorts is XT_MULTI_PORTS: the ports of a rule; a range counts as two.
@@ -272,4 +273,24 @@ func (m *Multiport) matchPort(port uint16, known bool) packet.Answer {
 		}
 	}
 	return packet.No
+}
+
+// Space is what Match lets through.
+func (m *Multiport) Space(rule.Family) space.Set {
+	either := space.Set{}
+	for i, d := range [...]space.Dim{space.SPort, space.DPort} {
+		if int(m.Side) == 1-i {
+			continue
+		}
+		ports := space.None(d, false)
+		for _, r := range m.Ports {
+			ports = space.Or(ports, space.Span(d, space.Num(r.From), space.Num(r.To)))
+		}
+		either = either.Or(within(d, ports))
+	}
+	if m.Not {
+		either = either.Not()
+	}
+	protocols := within(space.Proto, space.Bytes(space.Proto, hasPorts))
+	return either.And(protocols).And(notAFragment())
 }

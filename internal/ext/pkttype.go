@@ -9,6 +9,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // PktType matches whom the link layer meant the packet for.
@@ -105,4 +106,9 @@ func (m *PktType) Match(p *packet.Packet) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of(p.PacketType == m.Type).Invert(m.Not)
+}
+
+// Space is what Match lets through.
+func (m *PktType) Space(rule.Family) space.Set {
+	return spanSpace(space.PktType, m.Type, m.Type, m.Not)
 }

@@ -9,6 +9,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // TCP matches ports, flags and one option of TCP packets.
@@ -297,4 +298,25 @@ func (m *TCP) matchOption(p *packet.Packet) packet.Answer {
 		}
 	}
 	return packet.Of(m.NotOption)
+}
+
+// Space is what Match lets through; the TCP option is an atom.
+func (m *TCP) Space(f rule.Family) space.Set {
+	if m.isNative() {
+		s := nativePortSpace(m.Src, m.Dst)
+		if m.Mask != 0 {
+			s = s.And(notAFragment()).And(m.flagSpace())
+		}
+		return s
+	}
+	s := spanSpace[uint8](space.Proto, 6, 6, false).And(notAFragment()).And(m.flagSpace())
+	s = s.And(m.Src.portSpace(space.SPort)).And(m.Dst.portSpace(space.DPort))
+	if m.Option == 0 {
+		return s
+	}
+	return s.And(literals(atomOf(&TCP{Src: anyPort, Dst: anyPort, Option: m.Option, NotOption: m.NotOption}, nil, f)))
+}
+
+func (m *TCP) flagSpace() space.Set {
+	return within(space.Flags, space.Bytes(space.Flags, func(x uint8) bool { return (x&m.Mask == m.Comp) != m.NotFlags }))
 }

@@ -9,6 +9,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // TOSMatch matches the type of service or IPv6's traffic class: tos AND Mask equals Value.
@@ -130,4 +131,9 @@ func (m *TOSMatch) Match(p *packet.Packet) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of((p.TOS&m.Mask == m.Value) != m.Not)
+}
+
+// Space is what Match lets through.
+func (m *TOSMatch) Space(rule.Family) space.Set {
+	return within(space.TOS, space.Bytes(space.TOS, func(x uint8) bool { return (x&m.Mask == m.Value) != m.Not }))
 }

@@ -7,6 +7,7 @@ import (
 	"moat/internal/kernel/nft"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // UDP matches ports of UDP packets.
@@ -115,4 +116,12 @@ func (m *UDP) Match(p *packet.Packet) packet.Answer {
 		return packet.Of(p.Proto == 17 && !p.Fragment)
 	}
 	return matchNativePorts(p, m.Src, m.Dst)
+}
+
+// Space is what Match lets through.
+func (m *UDP) Space(rule.Family) space.Set {
+	if *m == (UDP{anyPort, anyPort}) {
+		return spanSpace[uint8](space.Proto, 17, 17, false).And(notAFragment())
+	}
+	return nativePortSpace(m.Src, m.Dst)
 }
