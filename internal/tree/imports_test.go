@@ -33,6 +33,8 @@ var layers = []layer{
 	{"moat/internal/commit", "persist rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},
 	{"moat/internal/persist", "rule"},
+	{"moat/internal/report", "analyze load text simulate question packet rule"},
+	{"moat/internal/analyze", "question simulate space text change ext netdb host packet rule"},
 	{"moat/internal/load", "kernel text change ext netdb rule"},
 	{"moat/internal/simulate", "ext packet rule"},
 	{"moat/internal/kernel", "change ext kernel/nft rule sys"},
