@@ -1,5 +1,7 @@
 package simulate
 
+import "slices"
+
 // fork answers for both ways that a doubt leaves open: the packet goes through
 // yes, and as if it had not matched through no (nil: on with the rules). What
 // both agree on is certain.
@@ -21,7 +23,11 @@ func (w *walk) fork(s *state, d Doubt, yes func(*state) (leaf, bool), no ...func
 	} else {
 		second = w.run(s)
 	}
-	return merge(d, first, second)
+	l := merge(d, first, second)
+	if w.o.Ends {
+		l.ends = joinEnds(first, second)
+	}
+	return l
 }
 
 // merge is the answer of two ways that part at a doubt.
@@ -39,6 +45,25 @@ func merge(d Doubt, yes, no leaf) leaf {
 		}
 	}
 	return leaf{doubts: doubts}
+}
+
+// joinEnds is the ends of both ways, each once.
+func joinEnds(yes, no leaf) []End {
+	list := no.allEnds()
+	for _, e := range yes.allEnds() {
+		if !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// allEnds is the ends of the forks, or the leaf itself.
+func (l *leaf) allEnds() []End {
+	if l.ends != nil {
+		return l.ends
+	}
+	return []End{{l.verdict, l.by, l.what, l.policy}}
 }
 
 // maxDoubts is as many as anybody reads.

@@ -66,6 +66,14 @@ type Doubt struct {
 	IfYes, IfNo Verdict
 }
 
+// End is what may become of a packet, and what decides that.
+type End struct {
+	Verdict Verdict
+	By      Place
+	What    *rule.Rule // nil for a policy
+	Policy  rule.Verdict
+}
+
 // Result is the answer to one question.
 type Result struct {
 	Verdict Verdict
@@ -73,7 +81,11 @@ type Result struct {
 	What    *rule.Rule // nil for a policy
 	Policy  rule.Verdict
 	Doubts  []Doubt
-	Trace   []Step
+	// Ends are all ways in which the packet may end, each once, if Options.Ends
+	// asks for them: one if nothing was in doubt. An Unknown among them stands for
+	// ways that were not followed to their end.
+	Ends  []End
+	Trace []Step
 	// Packet is the packet as it left, with what rules changed.
 	Packet packet.Packet
 }

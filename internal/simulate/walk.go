@@ -14,6 +14,8 @@ type Options struct {
 	Fixed map[string]packet.Answer
 	// NoTrace leaves Result.Trace empty.
 	NoTrace bool
+	// Ends fills Result.Ends.
+	Ends bool
 }
 
 // Limits that keep a walk finite: rulesets that the kernel would refuse may
@@ -31,9 +33,13 @@ func (f *Firewall) Walk(p packet.Packet, o Options) Result {
 	s := &state{traced: !o.NoTrace}
 	s.begin(&p, o.Way)
 	l := w.run(s)
-	return Result{
+	r := Result{
 		Verdict: l.verdict, By: l.by, What: l.what, Policy: l.policy, Doubts: l.doubts, Trace: w.trace, Packet: s.left(),
 	}
+	if o.Ends {
+		r.Ends = l.allEnds()
+	}
+	return r
 }
 
 // Walker decides packet after packet without a trace and without allocating for
@@ -71,6 +77,7 @@ type leaf struct {
 	what    *rule.Rule
 	policy  rule.Verdict
 	doubts  []Doubt
+	ends    []End // of the forks; nil if there was none, or Options.Ends is not set
 }
 
 // run takes a packet from where it stands to its end.
