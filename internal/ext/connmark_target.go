@@ -192,7 +192,14 @@ func (t *ConnMarkTarget) Read(r *nft.InfoReader, rev uint8, _ rule.Family) error
 }
 
 // Mutate changes the connection's or the packet's mark as far as both are known.
+// Nothing happens to a packet without a connection.
 func (t *ConnMarkTarget) Mutate(p *packet.Packet) {
+	switch untracked(p) {
+	case packet.Yes:
+		return
+	case packet.Unknown:
+		defer forgetMarks(p, p.Mark, p.Connection.Mark, p.Known)
+	}
 	conn := knownMark{p.Connection.Mark, p.Has(packet.KnowConnMark)}
 	pkt := knownMark{p.Mark, p.Has(packet.KnowMark)}
 	switch t.Mode {
@@ -206,6 +213,18 @@ func (t *ConnMarkTarget) Mutate(p *packet.Packet) {
 	p.Connection.Mark, p.Mark = conn.value, pkt.value
 	p.Known &^= packet.KnowConnMark | packet.KnowMark
 	p.Known |= flag(conn.known, packet.KnowConnMark) | flag(pkt.known, packet.KnowMark)
+}
+
+// forgetMarks takes away the knowledge of marks that differ from what they were,
+// when it is not known whether they were changed at all.
+func forgetMarks(p *packet.Packet, pkt, conn uint32, known packet.Know) {
+	if p.Mark != pkt {
+		known &^= packet.KnowMark
+	}
+	if p.Connection.Mark != conn {
+		known &^= packet.KnowConnMark
+	}
+	p.Known &= known
 }
 
 // knownMark is a mark that may not have been told.

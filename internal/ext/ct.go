@@ -220,9 +220,11 @@ func (t *CT) Read(r *nft.InfoReader, rev uint8, _ rule.Family) error {
 	return nil
 }
 
-// Mutate makes the packet untracked, if that is what the target is for.
+// Mutate makes the packet untracked, if that is what the target is for. A packet
+// that comes in by the loopback interface has been tracked when it left: it stays
+// as it is (Linux 6.18).
 func (t *CT) Mutate(p *packet.Packet) {
-	if t.NoTrack {
+	if t.NoTrack && !(p.Hook == rule.Prerouting && p.In == "lo") {
 		p.Connection.State = packet.Untracked
 		p.Known |= packet.KnowState
 	}

@@ -141,9 +141,14 @@ type PortLister interface {
 	PortRanges() (src, dst []Range)
 }
 
-// Mutator is a target that changes the packet for the rules after it and goes on.
+// Mutator is a target that changes the packet for the rules after it. Whether it
+// goes on to them its Fate says.
 type Mutator interface {
-	// Mutate changes the packet as the kernel would.
+	// Mutate changes the packet as the kernel would at p.Hook, and what the
+	// packet tells of its connection. A field that what was told does not decide
+	// is not told after it either: its Known bit goes, an address is not valid.
+	// It changes the Packet alone, not what its slices hold, which other packets
+	// may share.
 	Mutate(p *packet.Packet)
 }
 

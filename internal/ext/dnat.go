@@ -6,6 +6,7 @@ package ext
 
 import (
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -78,3 +79,12 @@ func (n *NATRange) read(r *nft.InfoReader, rev uint8, f rule.Family) error {
 	}
 	return n.readRange(r, f, rev == 2)
 }
+
+// Mutate changes the destination.
+func (t *DNAT) Mutate(p *packet.Packet) { t.translate(p, false) }
+
+// Translates says that it is the destination's side.
+func (t *DNAT) Translates(rule.Hook) (source, destination bool) { return false, true }
+
+// Fate of the packet is to go on its way in this hook.
+func (t *DNAT) Fate() Fate { return Accepts }

@@ -64,4 +64,7 @@ func (t *DSCPTarget) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 }
 
 // Mutate sets the code point and leaves the two bits of ECN.
-func (t *DSCPTarget) Mutate(p *packet.Packet) { p.TOS = p.TOS&3 | t.Value<<2 }
+func (t *DSCPTarget) Mutate(p *packet.Packet) {
+	p.TOS = p.TOS&3 | t.Value<<2
+	rewritten(p, packet.KnowTOS)
+}

@@ -129,11 +129,15 @@ func (t *ECNTarget) Mutate(p *packet.Packet) {
 	const ece, cwr = 64, 128 // bits of Transport.Flags
 	if t.SetIP {
 		p.TOS = p.TOS&^3 | t.IP
+		rewritten(p, packet.KnowTOS)
 	}
 	if t.SetECE {
 		p.Transport.Flags = p.Transport.Flags&^ece | flag[uint8](t.ECE, ece)
 	}
 	if t.SetCWR {
 		p.Transport.Flags = p.Transport.Flags&^cwr | flag[uint8](t.CWR, cwr)
+	}
+	if t.SetECE || t.SetCWR {
+		rewritten(p, packet.KnowFlags)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -135,4 +136,16 @@ func markSetNative(d *Decoder, _ *Def, t *nft.Term) bool {
 		return true
 	}
 	return false
+}
+
+// Mutate changes the mark.
+func (t *Mark) Mutate(p *packet.Packet) {
+	changePacketMark(p, t.Value, t.Mask)
+}
+
+// changePacketMark clears the bits of mask in the packet's mark and XORs with
+// value. The mark is known after that if it was before, or if no old bit is left.
+func changePacketMark(p *packet.Packet, value, mask uint32) {
+	p.Mark = p.Mark&^mask ^ value
+	p.Known |= flag(mask == 1<<32-1, packet.KnowMark)
 }

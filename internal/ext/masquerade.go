@@ -5,7 +5,10 @@ package ext
 // nf_nat_ipv4_multi_range_compat for IPv4, struct nf_nat_range for IPv6.
 
 import (
+	"net/netip"
+
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -82,3 +85,30 @@ func (n *NATRange) readOf(r *nft.InfoReader, f rule.Family) error {
 	}
 	return n.readMulti(r)
 }
+
+// Mutate changes the source to the address that the host says the outgoing
+// interface has. An IPv4 packet that has no source yet keeps it.
+func (t *Masquerade) Mutate(p *packet.Packet) {
+	if p.Family != rule.IPv6 && p.Src.IsUnspecified() {
+		return
+	}
+	t.translateTo(p, true, interfaceAddress(p, p.Out, p.Dst))
+}
+
+// interfaceAddress asks the host for an interface's address; not valid: not told.
+func interfaceAddress(p *packet.Packet, dev string, peer netip.Addr) netip.Addr {
+	if p.Host == nil || dev == "" {
+		return netip.Addr{}
+	}
+	a, known := p.Host.InterfaceAddress(dev, p.Family, peer)
+	if !known {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// Translates says that it is the source's side.
+func (t *Masquerade) Translates(rule.Hook) (source, destination bool) { return true, false }
+
+// Fate of the packet is to go on its way in this hook.
+func (t *Masquerade) Fate() Fate { return Accepts }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -104,3 +105,27 @@ func (t *NetMap) Read(r *nft.InfoReader, _ uint8, f rule.Family) error {
 
 // Fate of the packet is to go on its way in this hook.
 func (t *NetMap) Fate() Fate { return Accepts }
+
+// Mutate gives the address of the hook's side the other network's bits.
+func (t *NetMap) Mutate(p *packet.Packet) {
+	source, _ := natSide(p.Hook)
+	var n NATRange
+	n.translateTo(p, source, t.mapped(*natEndOf(p, source).addr))
+}
+
+// mapped is an address in the network; not valid if a is not, or is of another family.
+func (t *NetMap) mapped(a netip.Addr) netip.Addr {
+	if a.BitLen() != t.Net.Addr().BitLen() {
+		return netip.Addr{}
+	}
+	b, net, last := a.AsSlice(), t.Net.Addr().AsSlice(), lastAddr(t.Net).AsSlice()
+	for i := range b {
+		host := net[i] ^ last[i]
+		b[i] = net[i] | b[i]&host
+	}
+	to, _ := netip.AddrFromSlice(b)
+	return to
+}
+
+// Translates says which side it is by the hook.
+func (t *NetMap) Translates(h rule.Hook) (source, destination bool) { return natSide(h) }

@@ -134,6 +134,9 @@ func (t *NPT) Mutate(p *packet.Packet) {
 	}
 	binary.BigEndian.PutUint16(b[word:], sum)
 	*addr = netip.AddrFrom16(b)
+	if p.Bytes != nil {
+		rewriteBytes(p)
+	}
 }
 
 // maskedBytes are the first n bits of an address, and zeros.

@@ -5,7 +5,10 @@ package ext
 // nf_nat_ipv4_multi_range_compat for IPv4, struct nf_nat_range for IPv6.
 
 import (
+	"net/netip"
+
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -54,3 +57,22 @@ func (t *Redirect) Info(w nft.Info, _ uint8, f rule.Family) { t.infoOf(w, f) }
 
 // Read reads the struct of the family.
 func (t *Redirect) Read(r *nft.InfoReader, _ uint8, f rule.Family) error { return t.readOf(r, f) }
+
+// Mutate changes the destination to the loopback address for packets of this
+// host, and to that of the incoming interface, as the host says, for others.
+func (t *Redirect) Mutate(p *packet.Packet) {
+	switch {
+	case p.Hook != rule.Output:
+		t.translateTo(p, false, interfaceAddress(p, p.In, p.Src))
+	case p.Family == rule.IPv6:
+		t.translateTo(p, false, netip.IPv6Loopback())
+	default:
+		t.translateTo(p, false, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+}
+
+// Translates says that it is the destination's side.
+func (t *Redirect) Translates(rule.Hook) (source, destination bool) { return false, true }
+
+// Fate of the packet is to go on its way in this hook.
+func (t *Redirect) Fate() Fate { return Accepts }

@@ -136,3 +136,6 @@ func (t *Reject) Read(r *nft.InfoReader, _ uint8, f rule.Family) error {
 	}
 	return nil
 }
+
+// Fate of the packet is to end here, and its sender is told.
+func (t *Reject) Fate() Fate { return Rejects }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -288,3 +289,19 @@ func (s *SetRef) readOld(r *nft.InfoReader) error {
 	}
 	return nil
 }
+
+// Mutate notes that sets are not what they were before, and takes from an
+// element what no packet tells.
+func (t *SetTarget) Mutate(p *packet.Packet) {
+	if p.Host != nil && (t.Add.Dirs != nil || t.Del.Dirs != nil) {
+		p.Host = changedSets{p.Host}
+	}
+	p.Known &^= flag(t.MapMark, packet.KnowMark) | flag(t.MapPrio, packet.KnowPriority)
+}
+
+// changedSets is a host whose sets have been changed since it was asked. A set
+// may be a list of others, so that none of them is known any more.
+type changedSets struct{ packet.Host }
+
+// InSet does not know.
+func (changedSets) InSet(string, []string, *packet.Packet) (in, known bool) { return false, false }

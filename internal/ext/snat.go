@@ -7,6 +7,7 @@ package ext
 
 import (
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -64,3 +65,12 @@ func (t *SNAT) Info(w nft.Info, rev uint8, _ rule.Family) { t.info(w, rev) }
 
 // Read reads the struct of the revision.
 func (t *SNAT) Read(r *nft.InfoReader, rev uint8, f rule.Family) error { return t.read(r, rev, f) }
+
+// Mutate changes the source.
+func (t *SNAT) Mutate(p *packet.Packet) { t.translate(p, true) }
+
+// Translates says that it is the source's side.
+func (t *SNAT) Translates(rule.Hook) (source, destination bool) { return true, false }
+
+// Fate of the packet is to go on its way in this hook.
+func (t *SNAT) Fate() Fate { return Accepts }

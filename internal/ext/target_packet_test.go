@@ -1,11 +1,13 @@
 package ext
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"reflect"
 	"testing"
 
 	"moat/internal/packet"
+	"moat/internal/rule"
 )
 
 // known is a packet of which everything below is told.
@@ -21,15 +23,29 @@ func TestTargetsChangePackets(t *testing.T) {
 		after  packet.Packet
 	}{
 		{"CT --notrack", &CT{NoTrack: true}, packet.Packet{}, packet.Packet{Known: packet.KnowState, Connection: packet.Connection{State: packet.Untracked}}},
+		{"CT --notrack after the way through lo", &CT{NoTrack: true}, packet.Packet{Hook: rule.Prerouting, In: "lo"}, packet.Packet{Hook: rule.Prerouting, In: "lo"}},
 		{"CT --zone", &CT{Zone: 1}, packet.Packet{}, packet.Packet{}},
 		{"TRACE", &Trace{}, packet.Packet{}, packet.Packet{Traced: true}},
-		{"CONNMARK set of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1}, packet.Packet{}, marks(0, 5, packet.KnowConnMark)},
-		{"CONNMARK or of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 5}, packet.Packet{}, marks(0, 5, 0)},
+		{"CONNMARK set of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1}, marks(0, 0, 0), marks(0, 5, packet.KnowConnMark)},
+		{"CONNMARK or of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 5}, marks(0, 0, 0), marks(0, 5, 0)},
 		{"CONNMARK or", &ConnMarkTarget{Value: 5, CtMask: 5}, marks(1, 0xf0, known), marks(1, 0xf5, known)},
+		{"CONNMARK without a connection", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1}, untrackedPacket(), untrackedPacket()},
+		{"CONNMARK of an untold state", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1}, packet.Packet{Known: packet.KnowConnMark | packet.KnowMark},
+			packet.Packet{Known: packet.KnowMark, Connection: packet.Connection{Mark: 5}}},
 		{"CONNMARK set shifted", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1, Shift: 4}, marks(1, 0, known), marks(1, 0x50, known)},
 		{"CONNMARK save", &ConnMarkTarget{Mode: ConnMarkSave, CtMask: 0xff, PktMask: 0xf}, marks(0xab, 0x1234, known), marks(0xab, 0x120b, known)},
 		{"CONNMARK save of an unknown mark", &ConnMarkTarget{Mode: ConnMarkSave, CtMask: 0xff, PktMask: 0xf}, marks(0, 7, packet.KnowConnMark), marks(0, 0, 0)},
 		{"CONNMARK restore shifted", &ConnMarkTarget{Mode: ConnMarkRestore, CtMask: 0xff, PktMask: 1<<32 - 1, Shift: 4, Right: true}, marks(1, 0x1ab, known), marks(0xa, 0x1ab, known)},
+		{"MARK", &Mark{Value: 5, Mask: 7}, marks(0xa, 0, known), marks(0xd, 0, known)},
+		{"MARK of an unknown mark", &Mark{Value: 5, Mask: 7}, marks(0, 0, 0), marks(5, 0, 0)},
+		{"MARK of all bits of an unknown mark", &Mark{Value: 5, Mask: 1<<32 - 1}, marks(0, 0, 0), marks(5, 0, packet.KnowMark)},
+		{"MARK xor of an unknown mark", &Mark{Value: 5}, marks(0, 0, 0), marks(5, 0, 0)},
+		{"SET --map-set", &SetTarget{Map: SetRef{Dirs: []bool{true}}, MapMark: true, MapPrio: true}, packet.Packet{Known: packet.KnowMark | packet.KnowPriority | packet.KnowTOS}, packet.Packet{Known: packet.KnowTOS}},
+		{"TCPMSS lowers", &TCPMSS{MSS: 1000}, withMSS(1460, known), withMSS(1000, known)},
+		{"TCPMSS never raises", &TCPMSS{MSS: 1500}, withMSS(1460, known), withMSS(1460, known)},
+		{"TCPMSS of the path", &TCPMSS{Clamp: true}, withMSS(1460, known), withMSS(1460, known&^packet.KnowTCPOptions)},
+		{"TCPMSS of untold options", &TCPMSS{MSS: 9}, packet.Packet{}, packet.Packet{}},
+		{"TCPMSS without the option", &TCPMSS{MSS: 9}, packet.Packet{Known: packet.KnowTCPOptions | packet.KnowLength}, packet.Packet{}},
 		{"DSCP", &DSCPTarget{Value: 46}, packet.Packet{TOS: 0x13, Known: known}, packet.Packet{TOS: 46<<2 | 3, Known: known}},
 		{"TOS", &TOSTarget{Value: 0x10, Mask: 0x3f}, packet.Packet{TOS: 0xff, Known: known}, packet.Packet{TOS: 0xd0, Known: known}},
 		{"TOS of an unknown one", &TOSTarget{Value: 0x10, Mask: 0xff}, packet.Packet{}, packet.Packet{TOS: 0x10, Known: packet.KnowTOS}},
@@ -53,8 +69,19 @@ func TestTargetsChangePackets(t *testing.T) {
 	}
 }
 
+// marks is a packet of a new connection with marks.
 func marks(pkt, conn uint32, know packet.Know) packet.Packet {
-	return packet.Packet{Mark: pkt, Connection: packet.Connection{Mark: conn}, Known: know}
+	return packet.Packet{Mark: pkt, Connection: packet.Connection{Mark: conn, State: packet.New}, Known: know | packet.KnowState}
+}
+
+func untrackedPacket() packet.Packet {
+	return packet.Packet{Known: packet.KnowState | packet.KnowConnMark, Connection: packet.Connection{State: packet.Untracked}}
+}
+
+// withMSS is a packet whose only TCP option announces a segment size.
+func withMSS(size uint16, know packet.Know) packet.Packet {
+	data := binary.BigEndian.AppendUint16(nil, size)
+	return packet.Packet{Known: know, Transport: packet.Transport{Options: []packet.TCPOption{{Kind: tcpOptionMSS, Data: data}}}}
 }
 
 func flagged(flags uint8) packet.Packet {
@@ -107,7 +134,8 @@ func TestTargetsEndRules(t *testing.T) {
 	for _, c := range []struct {
 		target Ender
 		want   Fate
-	}{{&NFQueue{}, Queues}, {&NetMap{}, Accepts}, {&TProxy{}, Accepts}, {&SynProxy{}, Drops}} {
+	}{{&NFQueue{}, Queues}, {&NetMap{}, Accepts}, {&TProxy{}, AcceptsOrDrops}, {&Reject{}, Rejects}, {&DNAT{}, Accepts}, {&SNAT{}, Accepts},
+		{&Masquerade{}, Accepts}, {&Redirect{}, Accepts}, {&SynProxy{}, Drops}} {
 		if got := c.target.Fate(); got != c.want {
 			t.Errorf("%T: fate %d, want %d", c.target, got, c.want)
 		}

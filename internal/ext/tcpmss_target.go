@@ -4,7 +4,11 @@ package ext
 // UAPI: linux/netfilter/xt_TCPMSS.h, struct xt_tcpmss_info, revision 0.
 
 import (
+	"encoding/binary"
+	"slices"
+
 	"moat/internal/kernel/nft"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -77,4 +81,23 @@ func (t *TCPMSS) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 		t.MSS, t.Clamp = 0, true
 	}
 	return nil
+}
+
+// Mutate lowers the size that the packet announces to the one that is set, and
+// never raises it. A packet that announces none gets the option, with a size
+// that depends on its family, which is not told; nor is the path's.
+func (t *TCPMSS) Mutate(p *packet.Packet) {
+	p.Bytes = nil
+	if !p.Has(packet.KnowTCPOptions) {
+		return
+	}
+	i := slices.IndexFunc(p.Transport.Options, func(o packet.TCPOption) bool { return o.Kind == tcpOptionMSS && len(o.Data) == 2 })
+	if i < 0 || t.Clamp {
+		p.Known &^= packet.KnowTCPOptions | flag(i < 0, packet.KnowLength)
+		return
+	}
+	if data := p.Transport.Options[i].Data; binary.BigEndian.Uint16(data) > t.MSS {
+		p.Transport.Options = slices.Clone(p.Transport.Options)
+		p.Transport.Options[i].Data = binary.BigEndian.AppendUint16(nil, t.MSS)
+	}
 }

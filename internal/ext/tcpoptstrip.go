@@ -121,4 +121,5 @@ func (t *TCPOptStrip) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 // Mutate takes the options out of the header.
 func (t *TCPOptStrip) Mutate(p *packet.Packet) {
 	p.Transport.Options = slices.DeleteFunc(slices.Clone(p.Transport.Options), func(o packet.TCPOption) bool { return t.has(int(o.Kind)) })
+	p.Bytes = nil // the header's bytes are not made anew
 }

@@ -123,4 +123,5 @@ func (t *TOSTarget) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 func (t *TOSTarget) Mutate(p *packet.Packet) {
 	p.TOS = p.TOS&^t.Mask ^ t.Value
 	p.Known |= flag(t.Mask == 0xff, packet.KnowTOS)
+	rewritten(p, packet.KnowTOS)
 }

@@ -117,10 +117,7 @@ func (t *TProxy) Read(r *nft.InfoReader, rev uint8, f rule.Family) error {
 }
 
 // Mutate changes the packet's mark.
-func (t *TProxy) Mutate(p *packet.Packet) {
-	p.Mark = p.Mark&^t.Mask ^ t.Value
-	p.Known |= flag(t.Mask == 1<<32-1, packet.KnowMark)
-}
+func (t *TProxy) Mutate(p *packet.Packet) { changePacketMark(p, t.Value, t.Mask) }
 
-// Fate of the packet is the local socket, if there is one.
-func (t *TProxy) Fate() Fate { return Accepts }
+// Fate of the packet is the local socket; where there is none, it is dropped.
+func (t *TProxy) Fate() Fate { return AcceptsOrDrops }

@@ -127,4 +127,5 @@ func (t *TTLTarget) Mutate(p *packet.Packet) {
 	case TTLDec:
 		p.TTL -= min(t.Value, p.TTL)
 	}
+	rewritten(p, packet.KnowTTL)
 }
