@@ -1,0 +1,233 @@
+package space
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"sort"
+)
+
+// Index finds those of many boxes that meet another box. Each box is filed
+// under the dimension in which it is smallest, in a tree of intervals; boxes that
+// are small in none are looked at always. It does not change once made.
+type Index struct {
+	boxes []*Box
+	trees [NumDims]tree
+	loose []int32 // boxes in no tree
+}
+
+// maxFiled is how many intervals a box has at most in the dimension under
+// which it is filed, and a box that is asked for in one that is looked up.
+const maxFiled = 8
+
+// NewIndex files boxes, which are known by their places in the list. The list
+// belongs to the index.
+func NewIndex(boxes []*Box) *Index {
+	x := &Index{boxes: boxes}
+	for i, b := range boxes {
+		d := b.smallest()
+		if d == NumDims {
+			x.loose = append(x.loose, int32(i))
+			continue
+		}
+		for lo, hi := range Runs(b.dims[d]) {
+			x.trees[d].list = append(x.trees[d].list, entry{lo, hi, Number{}, int32(i)})
+		}
+	}
+	for d := range x.trees {
+		t := x.trees[d].list
+		sort.Slice(t, func(i, j int) bool { return t[i].lo.Less(t[j].lo) })
+		build(t)
+	}
+	return x
+}
+
+// smallest is the dimension in which the box holds the least part of all
+// values; NumDims if it is wide in each.
+func (b *Box) smallest() Dim {
+	best, least := NumDims, 0.5
+	b.Dims(func(d Dim, v Values) {
+		if Count(v) > maxFiled {
+			return
+		}
+		size := 0.0
+		for lo, hi := range Runs(v) {
+			n := hi.Sub(lo)
+			size += float64(n.Hi)*0x1p64 + float64(n.Lo) + 1
+		}
+		if size /= math.Exp2(float64(width(d, v))); size < least {
+			best, least = d, size
+		}
+	})
+	return best
+}
+
+// width is how many bits the values of a dimension have.
+func width(d Dim, v Values) int {
+	switch {
+	case d.isName():
+		return 120
+	case d.isAddr() && isWide(v):
+		return 128
+	case d.isAddr():
+		return 32
+	}
+	return bits.Len64(dims[d].max)
+}
+
+// entry is an interval of a box. max is the greatest hi of its subtree.
+type entry struct {
+	lo, hi, max Number
+	box         int32
+}
+
+// tree is intervals sorted by their beginnings: the middle one is the root, the
+// halves before and behind it are its subtrees.
+type tree struct{ list []entry }
+
+// build sets max and returns it.
+func build(t []entry) (max Number) {
+	if len(t) == 0 {
+		return max
+	}
+	mid := len(t) / 2
+	max = t[mid].hi
+	for _, other := range [...]Number{build(t[:mid]), build(t[mid+1:])} {
+		if max.Less(other) {
+			max = other
+		}
+	}
+	t[mid].max = max
+	return max
+}
+
+// meet calls f for the entries that meet lo to hi, until it returns false.
+func meet(t []entry, lo, hi Number, f func(int32) bool) bool {
+	for len(t) > 0 {
+		mid := len(t) / 2
+		e := &t[mid]
+		if e.max.Less(lo) {
+			return true
+		}
+		if !meet(t[:mid], lo, hi, f) {
+			return false
+		}
+		if hi.Less(e.lo) {
+			return true
+		}
+		if !e.hi.Less(lo) && !f(e.box) {
+			return false
+		}
+		t = t[mid+1:]
+	}
+	return true
+}
+
+// Meeting appends the places of the boxes that meet b, in order.
+func (x *Index) Meeting(list []int32, b *Box) []int32 {
+	from := len(list)
+	add := func(i int32) bool {
+		if x.boxes[i].Meets(b) {
+			list = append(list, i)
+		}
+		return true
+	}
+	for _, i := range x.loose {
+		add(i)
+	}
+	for d := range x.trees {
+		t := x.trees[d].list
+		switch v := b.dims[d]; {
+		case len(t) == 0:
+		case v == nil || Count(v) > maxFiled:
+			for i := range t {
+				add(t[i].box)
+			}
+		default:
+			for lo, hi := range Runs(v) {
+				meet(t, lo, hi, add)
+			}
+		}
+	}
+	slices.Sort(list[from:])
+	return list[:from+len(slices.Compact(list[from:]))]
+}
+
+// First gives the first box that has a point, among those whose places are
+// below a bound; -1 if none has.
+func (x *Index) First(p *Point, below int) int {
+	best := int32(below)
+	try := func(i int32) bool {
+		if i < best && x.boxes[i].Has(p) {
+			best = i
+		}
+		return true
+	}
+	for _, i := range x.loose {
+		if i >= best {
+			break
+		}
+		try(i)
+	}
+	for d := range x.trees {
+		if t := x.trees[d].list; len(t) > 0 {
+			meet(t, p.At[d], p.At[d], try)
+		}
+	}
+	if best == int32(below) {
+		return -1
+	}
+	return int(best)
+}
+
+// Pile is boxes that are to be taken away from others: a list that grows, with
+// indexes over what it had. The zero Pile is empty. A copy shares what both had
+// and grows on its own.
+type Pile struct {
+	sorted []*Index // of at least twice as many boxes as the next
+	tail   []*Box
+}
+
+// pileTail is how many boxes are looked at one by one.
+const pileTail = 32
+
+// Add puts a box on the pile.
+func (p *Pile) Add(b *Box) {
+	p.tail = append(p.tail[:len(p.tail):len(p.tail)], b)
+	if len(p.tail) < pileTail {
+		return
+	}
+	all, n := p.tail, len(p.sorted)
+	for n > 0 && len(p.sorted[n-1].boxes) < 2*len(all) {
+		n--
+		all = slices.Concat(p.sorted[n].boxes, all)
+	}
+	p.sorted = append(p.sorted[:n:n], NewIndex(all))
+	p.tail = nil
+}
+
+// Meeting appends the boxes of the pile that meet b.
+func (p *Pile) Meeting(list []*Box, b *Box) []*Box {
+	var found []int32
+	for _, x := range p.sorted {
+		found = x.Meeting(found[:0], b)
+		for _, i := range found {
+			list = append(list, x.boxes[i])
+		}
+	}
+	for _, t := range p.tail {
+		if t.Meets(b) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// Len is how many boxes were added.
+func (p *Pile) Len() int {
+	n := len(p.tail)
+	for _, x := range p.sorted {
+		n += len(x.boxes)
+	}
+	return n
+}
