@@ -44,6 +44,9 @@ func TestEndsAreAllThatMayBecomeOfAPacket(t *testing.T) {
 		if !slices.Equal(got, c.want) || r.Verdict != c.sure {
 			t.Errorf("port %d, %v: %v %v, want %v %v", c.port, c.fixed, r.Verdict, got, c.sure, c.want)
 		}
+		if (len(r.Doubts) > 0) != (len(c.want) > 1) {
+			t.Errorf("port %d, %v: doubts %v", c.port, c.fixed, r.Doubts)
+		}
 	}
 	if r := f.Walk(tcp("203.0.113.7", "198.51.100.2", 22), Options{Way: In}); r.Ends != nil {
 		t.Errorf("ends without having been asked for: %v", r.Ends)

@@ -26,6 +26,9 @@ func (w *walk) fork(s *state, d Doubt, yes func(*state) (leaf, bool), no ...func
 	l := merge(d, first, second)
 	if w.o.Ends {
 		l.ends = joinEnds(first, second)
+		if l.verdict != Unknown && len(l.ends) > 1 {
+			l.doubts = joinDoubts(d, first, second)
+		}
 	}
 	return l
 }
@@ -35,6 +38,11 @@ func merge(d Doubt, yes, no leaf) leaf {
 	if yes.verdict == no.verdict && no.verdict != Unknown {
 		return no
 	}
+	return leaf{doubts: joinDoubts(d, yes, no)}
+}
+
+// joinDoubts is a doubt and those of both ways that part at it.
+func joinDoubts(d Doubt, yes, no leaf) []Doubt {
 	d.IfYes, d.IfNo = yes.verdict, no.verdict
 	doubts := []Doubt{d}
 	for _, more := range [][]Doubt{yes.doubts, no.doubts} {
@@ -44,7 +52,7 @@ func merge(d Doubt, yes, no leaf) leaf {
 			}
 		}
 	}
-	return leaf{doubts: doubts}
+	return doubts
 }
 
 // joinEnds is the ends of both ways, each once.

@@ -83,7 +83,8 @@ type Result struct {
 	Doubts  []Doubt
 	// Ends are all ways in which the packet may end, each once, if Options.Ends
 	// asks for them: one if nothing was in doubt. An Unknown among them stands for
-	// ways that were not followed to their end.
+	// ways that were not followed to their end. Doubts are then those on which the
+	// end hangs, even if the verdict is the same.
 	Ends  []End
 	Trace []Step
 	// Packet is the packet as it left, with what rules changed.
