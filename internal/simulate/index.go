@@ -308,7 +308,7 @@ func hasPorts(proto uint8) bool {
 
 // look begins to find the packet's rules in the chain that it has come to.
 func (x *index) look(s *state) {
-	s.cursors = cursors{}
+	s.cursors.n, s.cursors.all = 0, false
 	x.add(s)
 }
 

@@ -44,8 +44,10 @@ type frame struct {
 
 // begin puts a packet at the beginning of its way, keeping the memory of s.
 func (s *state) begin(p *packet.Packet, w Way) {
-	stack, traced := s.stack[:0], s.traced
-	*s = state{p: *p, way: w, stack: stack, traced: traced, in: p.In, out: p.Out, hiddenIn: p.HiddenIn, hiddenOut: p.HiddenOut, cameTo: p.Dst}
+	s.p, s.way, s.phase, s.at = *p, w, 0, 0
+	s.station, s.chain, s.stack = nil, nil, s.stack[:0]
+	s.in, s.out, s.hiddenIn, s.hiddenOut = p.In, p.Out, p.HiddenIn, p.HiddenOut
+	s.cameTo, s.toHere, s.what, s.weight = p.Dst, false, nil, 0
 	s.readAddresses()
 	// What comes in by lo left by lo, and its connection was translated there.
 	loops := w != Out && p.In == "lo"
