@@ -122,8 +122,33 @@ func cut[T number[T]](out []run[T], a, x run[T]) (done []run[T], rest run[T], le
 	return out, run[T]{}, false
 }
 
+// or merges few runs into many by moving memory, as minus does.
 func (a *runs[T]) or(b *runs[T]) *runs[T] {
-	return joined(append(slices.Clone(a.r), b.r...))
+	if len(a.r) < len(b.r) {
+		a, b = b, a
+	}
+	out := make([]run[T], 0, len(a.r)+len(b.r))
+	i, jump := 0, b.fewer(a)
+	for _, x := range b.r {
+		next := i
+		if jump {
+			next = i + (&runs[T]{a.r[i:]}).from(x.lo)
+		}
+		for next < len(a.r) && a.r[next].hi.Less(x.lo) {
+			next++
+		}
+		out, i = append(out, a.r[i:next]...), next
+		if n := len(out); n > 0 && (!out[n-1].hi.Less(x.lo) || out[n-1].hi.next() == x.lo) {
+			x = run[T]{minOf(out[n-1].lo, x.lo), maxOf(out[n-1].hi, x.hi)}
+			out = out[:n-1]
+		}
+		for i < len(a.r) && (!x.hi.Less(a.r[i].lo) || x.hi.next() == a.r[i].lo) {
+			x = run[T]{minOf(a.r[i].lo, x.lo), maxOf(a.r[i].hi, x.hi)}
+			i++
+		}
+		out = append(out, x)
+	}
+	return &runs[T]{append(out, a.r[i:]...)}
 }
 
 // joined makes a set of any intervals, which it takes over.
