@@ -21,7 +21,7 @@ type layer struct {
 // layers are all packages, those at the top first: a package imports only
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
-	{"moat/cmd/moat", "cli lab cobra sys"},
+	{"moat/cmd/moat", "report host analyze cli lab cobra sys"},
 	{"moat/bench", "rulesets sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
@@ -33,8 +33,9 @@ var layers = []layer{
 	{"moat/internal/commit", "persist rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},
 	{"moat/internal/persist", "rule"},
-	{"moat/internal/report", "analyze load text simulate question packet rule"},
-	{"moat/internal/analyze", "question simulate space text change ext netdb host packet rule"},
+	{"moat/internal/report", "analyze load text simulate question ext netdb packet rule"},
+	{"moat/internal/analyze", "load question simulate space text change ext netdb host packet rule"},
+	{"moat/internal/question", "simulate ext netdb packet rule"},
 	{"moat/internal/load", "kernel text change ext netdb rule"},
 	{"moat/internal/simulate", "ext packet rule"},
 	{"moat/internal/kernel", "change ext kernel/nft rule sys"},

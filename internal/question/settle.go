@@ -1,0 +1,135 @@
+package question
+
+import (
+	"fmt"
+	"net/netip"
+
+	"moat/internal/packet"
+	"moat/internal/simulate"
+)
+
+// localType is RTN_LOCAL of linux/rtnetlink.h: an address of the host itself.
+const localType packet.AddressType = 2
+
+// Settle gives the packet to a host: its way and interfaces, where the question
+// does not tell them, are those that the host's addresses and routes give. A
+// packet that the host would not route is an error, since no answer about it
+// would be true. What the host does not know stays as it was.
+func (q *Question) Settle(h packet.Host) error {
+	p := &q.Packet
+	p.Host = h
+	if !q.WayTold {
+		if err := q.findWay(h); err != nil {
+			return err
+		}
+	}
+	if p.HiddenIn && q.Way != simulate.Out {
+		q.findIn(h)
+	}
+	if p.HiddenOut && q.Way != simulate.In {
+		if err := q.findOut(h); err != nil {
+			return err
+		}
+	}
+	if !q.pktTypeTold() {
+		p.Known &^= packet.KnowPacketType
+		q.linkLayer(nil)
+	}
+	q.broadcast(h)
+	return nil
+}
+
+// findWay: what is sent from an address of the host goes out, by lo if it also
+// goes to one; it is shown then where it comes in again. What comes from
+// elsewhere is for the host or goes through it, as the routes say.
+func (q *Question) findWay(h packet.Host) error {
+	p := &q.Packet
+	from, knowFrom := isLocal(h, p.Src)
+	to, knowTo := isLocal(h, p.Dst)
+	switch {
+	case !knowFrom || !knowTo:
+		return nil
+	case from && to:
+		q.Way = simulate.In
+		p.In, p.HiddenIn = "lo", false
+	case from:
+		q.Way = simulate.Out
+		p.In, p.HiddenIn, p.Out, p.HiddenOut = "", false, "", true
+	default:
+		return q.findRoute(h)
+	}
+	q.WayTold = true
+	return nil
+}
+
+// findRoute finds the way of a packet that comes from elsewhere.
+func (q *Question) findRoute(h packet.Host) error {
+	p := &q.Packet
+	q.findIn(h)
+	r, known := h.Route(p)
+	switch {
+	case !known:
+		return nil
+	case r.Local:
+		q.Way = simulate.In
+		p.Out, p.HiddenOut = "", false
+	case r.Out == "":
+		return noRoute(p.Dst)
+	default:
+		q.Way = simulate.Through
+		p.Out, p.HiddenOut = r.Out, false
+	}
+	q.WayTold = true
+	return nil
+}
+
+func isLocal(h packet.Host, a netip.Addr) (local, known bool) {
+	t, known := h.AddressType(a, "")
+	return t == localType, known
+}
+
+// findIn takes the interface by which an answer would leave.
+func (q *Question) findIn(h packet.Host) {
+	p := &q.Packet
+	if p.In != "" {
+		return
+	}
+	answer := packet.Packet{Family: p.Family, Src: p.Dst, Dst: p.Src, Proto: p.Proto, Mark: p.Mark, Known: packet.KnowMark, Host: h}
+	if local, known := isLocal(h, p.Dst); !known || !local { // an answer to what goes through is not from here
+		answer.Src = netip.Addr{}
+	}
+	if r, known := h.Route(&answer); known && r.Out != "" {
+		p.In, p.HiddenIn = r.Out, false
+	} else if known && r.Local {
+		p.In, p.HiddenIn = "lo", false
+	}
+}
+
+// findOut takes the interface that the routes give.
+func (q *Question) findOut(h packet.Host) error {
+	p := &q.Packet
+	r, known := h.Route(p)
+	switch {
+	case !known:
+	case r.Local:
+		p.Out, p.HiddenOut = "lo", false
+	case r.Out == "":
+		return noRoute(p.Dst)
+	default:
+		p.Out, p.HiddenOut = r.Out, false
+	}
+	return nil
+}
+
+func noRoute(a netip.Addr) error {
+	return fmt.Errorf("this host would not send a packet to %s on, whatever its rules say: it has no route there, or does not forward", a)
+}
+
+// broadcast knows the host's own broadcast addresses, which look like any other.
+func (q *Question) broadcast(h packet.Host) {
+	const broadcastType packet.AddressType = 3 // RTN_BROADCAST
+	p := &q.Packet
+	if t, known := h.AddressType(p.Dst, ""); known && t == broadcastType && q.Way != simulate.Out && p.Has(packet.KnowPacketType) && p.PacketType == packet.ToHost {
+		p.PacketType = packet.ToBroadcast
+	}
+}
