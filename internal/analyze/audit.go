@@ -58,6 +58,8 @@ type AuditInput struct {
 	Subjects []*Subject
 	// Facts are what the host knows, with its interfaces; nil: not told.
 	Facts *host.Facts
+	// Listeners are the programs that listen on the host; nil: not told.
+	Listeners []host.Listener
 	// Interfaces are the names of all interfaces that there are; nil: not told
 	// (those of Facts are taken, if there are Facts).
 	Interfaces []string
