@@ -43,7 +43,7 @@ func (f *Facts) addressType4(a netip.Addr, dev string) packet.AddressType {
 }
 
 func (f *Facts) addressType6(a netip.Addr, dev string) (packet.AddressType, bool) {
-	got, known := f.lookup(&question{dst: a, in: lo, out: dev, markTold: true, tosTold: true})
+	got, known := f.lookup(&question{dst: a, src: netip.IPv6Unspecified(), in: lo, out: dev, markTold: true, tosTold: true})
 	if !known {
 		return Unspec, false
 	}
@@ -64,7 +64,7 @@ func (f *Facts) ReversePath(src netip.Addr, dev string, loose bool) (ok, known b
 		return false, false
 	}
 	q := question{dst: src, in: lo, markTold: true}
-	if src.Is6() && (!loose || src.IsLinkLocalUnicast()) {
+	if src.IsLinkLocalUnicast() && src.Is6() {
 		q.out = dev
 	}
 	got, known := f.lookup(&q)

@@ -167,8 +167,8 @@ func (s *Set) masked(a netip.Addr) netip.Addr {
 	return a
 }
 
-// takePort takes protocol and port, or type and code. A protocol without ports
-// stands in a hash with port 0, and in no bitmap.
+// takePort takes protocol and port, or type and code. Other protocols stand in
+// a hash with port 0; a bitmap has ports of TCP and UDP alike, and no others.
 func (q *sought) takePort(s *Set, src bool, p *packet.Packet) packet.Answer {
 	q.key.proto = p.Proto
 	know, port := packet.KnowDstPort, p.Transport.Dst
@@ -177,7 +177,11 @@ func (q *sought) takePort(s *Set, src bool, p *packet.Packet) packet.Answer {
 	}
 	bitmap := s.Type == "bitmap:port"
 	switch p.Proto {
-	case protoTCP, protoUDP, protoSCTP, protoUDPLite:
+	case protoTCP, protoUDP:
+	case protoSCTP, protoUDPLite:
+		if bitmap {
+			return packet.No
+		}
 	case protoICMP, protoICMP6:
 		if bitmap || (p.Proto == protoICMP) != (p.Family == rule.IPv4) {
 			return packet.No
