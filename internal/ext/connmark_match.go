@@ -78,5 +78,5 @@ func (m *ConnMarkMatch) Match(p *packet.Packet) packet.Answer {
 
 // Space is what Match lets through.
 func (m *ConnMarkMatch) Space(rule.Family) space.Set {
-	return connected().And(maskedSpace(space.ConnMark, space.Num(m.Value), space.Num(m.Mask), false, m.Not))
+	return connected().And(space.Where(space.ConnMark, space.Num(m.Value), space.Num(m.Mask), false, m.Not))
 }

@@ -111,5 +111,5 @@ func (m *MarkMatch) Match(p *packet.Packet) packet.Answer {
 
 // Space is what Match lets through.
 func (m *MarkMatch) Space(rule.Family) space.Set {
-	return maskedSpace(space.Mark, space.Num(m.Value), space.Num(m.Mask), false, m.Not)
+	return space.Where(space.Mark, space.Num(m.Value), space.Num(m.Mask), false, m.Not)
 }

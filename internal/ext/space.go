@@ -34,7 +34,7 @@ func RuleSpace(r *rule.Rule, f rule.Family, occurrence func(text string) int) sp
 		s = s.And(one)
 	}
 	if r.Foreign {
-		l := space.Literal{Atom: space.Atom{Text: "a rule of nftables that iptables cannot express #" + strconv.Itoa(occurrence("foreign"))}}
+		l := space.Literal{Atom: space.Atom{Text: "a rule of nftables that iptables cannot express #" + strconv.Itoa(occurrence("foreign")), Drawn: true}}
 		s = s.And(literals(l))
 	}
 	return s
@@ -49,6 +49,7 @@ func opaque(m rule.Match, r *rule.Rule, f rule.Family, occurrence func(text stri
 	l := atomOf(x, r, f)
 	if _, decided := m.(Matcher); !decided {
 		l.Text += " #" + strconv.Itoa(occurrence(l.Text))
+		l.Drawn = true
 	}
 	return literals(l)
 }
@@ -108,16 +109,6 @@ func everyOr(yes bool) space.Set {
 	return space.Set{}
 }
 
-// maskedSpace is the packets whose value in d, ANDed with mask, is value, or is
-// not. wide: the values are IPv6 addresses.
-func maskedSpace(d space.Dim, value, mask space.Number, wide, not bool) space.Set {
-	if v, ok := space.Masked(d, value, mask, wide); ok {
-		return withinNot(d, v, not)
-	}
-	text := "--" + d.String() + " " + value.String() + "/" + mask.String()
-	return literals(space.Literal{Atom: space.Atom{Text: text, Dim: d, Value: value, Mask: mask}, Not: not})
-}
-
 // headerSpace is the rule's own conditions: what stands before the first -m.
 func headerSpace(r *rule.Rule, f rule.Family) space.Set {
 	s := addressSpace(space.Src, r.Src, f).And(addressSpace(space.Dst, r.Dst, f)).
@@ -141,7 +132,7 @@ func addressSpace(d space.Dim, a rule.Address, f rule.Family) space.Set {
 	if a.PrefixLen() == 0 {
 		return everyOr(!a.Not)
 	}
-	return maskedSpace(d, space.AddrNumber(a.IP), space.AddrNumber(a.Mask), f == rule.IPv6, a.Not)
+	return space.Where(d, space.AddrNumber(a.IP), space.AddrNumber(a.Mask), f == rule.IPv6, a.Not)
 }
 
 func interfaceSpace(d space.Dim, i rule.Interface) space.Set {

@@ -14,6 +14,9 @@ type Atom struct {
 	// Mask, is Value. Such an atom is decided wherever the value is known.
 	Dim         Dim
 	Value, Mask Number
+	// Drawn says that no packet decides the condition, and that it may answer
+	// otherwise when it is asked again.
+	Drawn bool
 }
 
 // compare orders atoms in some way.
@@ -32,6 +35,24 @@ func (a Atom) Decide(n Number) bool { return n.And(a.Mask) == a.Value }
 type Literal struct {
 	Atom
 	Not bool
+}
+
+// Where is the packets whose value in d, ANDed with mask, is value, or with not
+// all others: a set of values if that is not too many intervals, otherwise a masked
+// comparison. wide says that the values are IPv6 addresses.
+func Where(d Dim, value, mask Number, wide, not bool) Set {
+	if v, ok := Masked(d, value, mask, wide); ok {
+		if not {
+			v = Complement(d, v)
+		}
+		if b, ok := (Box{}).With(d, v); ok {
+			return Of(b)
+		}
+		return Set{}
+	}
+	text := "--" + d.String() + " " + value.String() + "/" + mask.String()
+	b, _ := Box{}.WithLiteral(Literal{Atom{Text: text, Dim: d, Value: value, Mask: mask}, not})
+	return Of(b)
 }
 
 // sign is what a box says of an atom.

@@ -40,6 +40,18 @@ func (b Box) Replace(d Dim, v Values) (Box, bool) {
 	return b, len(b.lits) == 0 || b.settle(d)
 }
 
+// Uses is the dimensions in which the box is not every value: bit d for dimension d.
+func (b *Box) Uses() uint32 { return b.used }
+
+// HasLiterals reports whether the box has literals.
+func (b *Box) HasLiterals() bool { return len(b.lits) > 0 }
+
+// WithoutLiterals is the box with any answer to its atoms.
+func (b Box) WithoutLiterals() Box {
+	b.lits = nil
+	return b
+}
+
 // Dims calls f for each dimension in which the box is not every value.
 func (b *Box) Dims(f func(d Dim, v Values)) {
 	for used := b.used; used != 0; used &= used - 1 {

@@ -3,6 +3,7 @@ package space
 import (
 	"iter"
 	"net/netip"
+	"strings"
 )
 
 // Values is a set of values of one dimension: sorted intervals, or a bitmap
@@ -361,6 +362,21 @@ func (a *bitmap) each(yield func(lo, hi Number) bool) {
 			return
 		}
 	}
+}
+
+// Key is a text that is the same for equal values and no others.
+func Key(v Values) string {
+	if v == nil {
+		return "any"
+	}
+	var s strings.Builder
+	for lo, hi := range Runs(v) {
+		s.WriteString(" " + lo.String())
+		if lo != hi {
+			s.WriteString("-" + hi.String())
+		}
+	}
+	return s.String()
 }
 
 // Single is the value of a set that has only one.
