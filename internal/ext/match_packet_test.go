@@ -139,7 +139,7 @@ func TestTCPMSSDecides(t *testing.T) {
 	p := packet.Packet{Proto: 6, Known: packet.KnowTCPOptions, Transport: packet.Transport{Options: options}}
 	bare := packet.Packet{Proto: 6, Known: packet.KnowTCPOptions}
 	checkAnswers(t, &tcpMSSMatch, rule.IPv4, []answerCase{
-		{packet.Packet{Proto: 17}, "--mss 1460", packet.No}, {packet.Packet{Proto: 6}, "--mss 1460", packet.Unknown},
+		{packet.Packet{Proto: 17}, "--mss 1460", packet.No}, {packet.Packet{Proto: 6, Fragment: true, Known: packet.KnowTCPOptions}, "--mss 1460", packet.Unknown}, {packet.Packet{Proto: 6}, "--mss 1460", packet.Unknown},
 		{p, "--mss 1460", packet.Yes}, {p, "--mss 1:1459", packet.No}, {p, "! --mss 1:1459", packet.Yes},
 		{bare, "--mss 0:65535", packet.No}, {bare, "! --mss 0:65535", packet.Yes},
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"moat/internal/packet"
+	"moat/internal/rule"
 )
 
 // hasPorts reports whether a protocol's header begins with two ports.
@@ -15,31 +16,43 @@ func hasPorts(proto uint8) bool {
 	return false
 }
 
-// sourcePort is the first two bytes of the transport header, if they were told.
-// A rule for every protocol but tcp (! -p tcp -m tcp --sport 5) looks at them
-// in headers that have no ports too.
+// sourcePort is what a native match finds as source port, if it was told: the
+// first two bytes behind the network header. They need not be a port. A rule for
+// every protocol but tcp (! -p tcp -m tcp --sport 5) looks at headers that have
+// none, and Linux 6.18 looks at what a later fragment has in that place: it counts
+// the second fragment of a UDP packet full of "x" by --dport 30840.
 func sourcePort(p *packet.Packet) (port uint16, known bool) {
-	if hasPorts(p.Proto) {
+	if hasPorts(p.Proto) && !p.Fragment {
 		return p.Transport.Src, p.Has(packet.KnowSrcPort)
 	}
 	return transportWord(p, 0)
 }
 
-// destinationPort is the third and fourth byte of the transport header, if told.
+// destinationPort is the same of the third and fourth byte.
 func destinationPort(p *packet.Packet) (port uint16, known bool) {
-	if hasPorts(p.Proto) {
+	if hasPorts(p.Proto) && !p.Fragment {
 		return p.Transport.Dst, p.Has(packet.KnowDstPort)
 	}
 	return transportWord(p, 2)
 }
 
-// transportWord reads two bytes of the transport header from the packet's bytes.
+// transportWord reads two bytes behind the network header from the packet's bytes.
 func transportWord(p *packet.Packet, at int) (word uint16, known bool) {
-	b := transportBytes(p)
+	b := nativeTransport(p)
 	if len(b) < at+2 {
 		return 0, false
 	}
 	return binary.BigEndian.Uint16(b[at:]), true
+}
+
+// nativeTransport gives the bytes that native matches take for the transport
+// header. Of a later fragment of IPv6 they are others than those behind its
+// headers, and not told.
+func nativeTransport(p *packet.Packet) []byte {
+	if p.Fragment && p.Family == rule.IPv6 {
+		return nil
+	}
+	return transportBytes(p)
 }
 
 // has reports whether a port is in the range, both ends included.
@@ -70,19 +83,28 @@ func matchPorts(p *packet.Packet, src, dst PortMatch) packet.Answer {
 // for, even inverted, and two inverted single ports are met by a packet that
 // differs in one of them.
 func matchNativePorts(p *packet.Packet, src, dst PortMatch) packet.Answer {
-	asked := !src.Range.Any() || !dst.Range.Any()
-	if asked && p.Fragment { // the kernel finds no transport header
-		return packet.No
-	}
-	if src.isSingle() && dst.isSingle() && src.Not && dst.Not {
-		return src.matchPort(sourcePort(p)).Or(dst.matchPort(destinationPort(p)))
-	}
 	answer := packet.Yes
-	if !src.Range.Any() {
-		answer = src.matchPort(sourcePort(p))
+	switch {
+	case src.Range.Any() && dst.Range.Any():
+		return packet.Yes
+	case src.isSingle() && dst.isSingle() && src.Not && dst.Not:
+		answer = src.matchPort(sourcePort(p)).Or(dst.matchPort(destinationPort(p)))
+	default:
+		if !src.Range.Any() {
+			answer = src.matchPort(sourcePort(p))
+		}
+		if !dst.Range.Any() {
+			answer = answer.And(dst.matchPort(destinationPort(p)))
+		}
 	}
-	if !dst.Range.Any() {
-		answer = answer.And(dst.matchPort(destinationPort(p)))
+	return ofFragment(p, answer)
+}
+
+// ofFragment is what becomes of a native match's answer to a later fragment
+// whose bytes were not told: it may be too short to have those that are asked for.
+func ofFragment(p *packet.Packet, answer packet.Answer) packet.Answer {
+	if answer == packet.Yes && p.Fragment && nativeTransport(p) == nil {
+		return packet.Unknown
 	}
 	return answer
 }

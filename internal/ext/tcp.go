@@ -258,7 +258,7 @@ func (m *TCP) Match(p *packet.Packet) packet.Answer {
 	}
 	answer := matchNativePorts(p, m.Src, m.Dst)
 	if m.Mask != 0 {
-		answer = answer.And(m.matchFlags(p))
+		answer = answer.And(ofFragment(p, m.matchFlags(p)))
 	}
 	return answer
 }
@@ -267,15 +267,13 @@ func (m *TCP) Match(p *packet.Packet) packet.Answer {
 func (m *TCP) matchFlags(p *packet.Packet) packet.Answer {
 	const at = 13 // in the header
 	flags, known := p.Transport.Flags, p.Has(packet.KnowFlags)
-	if p.Proto != 6 {
-		b := transportBytes(p)
+	if p.Proto != 6 || p.Fragment { // see sourcePort
+		b := nativeTransport(p)
 		if known = len(b) > at; known {
 			flags = b[at]
 		}
 	}
 	switch {
-	case p.Fragment:
-		return packet.No
 	case m.Comp&^m.Mask != 0: // never equal
 		return packet.Of(m.NotFlags)
 	case !known && m.Mask != 0:

@@ -70,12 +70,13 @@ func (m *TCPMSSMatch) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 const tcpOptionMSS = 2
 
 // Match decides for a packet whose TCP options were told. A packet without the
-// option meets only the inverted condition.
+// option meets only the inverted condition. A later fragment's bytes are taken
+// for a header (Linux 6.18), and not told.
 func (m *TCPMSSMatch) Match(p *packet.Packet) packet.Answer {
 	switch {
-	case p.Proto != 6 || p.Fragment:
+	case p.Proto != 6:
 		return packet.No
-	case !p.Has(packet.KnowTCPOptions):
+	case p.Fragment || !p.Has(packet.KnowTCPOptions):
 		return packet.Unknown
 	}
 	for _, o := range p.Transport.Options {

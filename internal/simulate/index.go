@@ -255,8 +255,12 @@ func nameSpan(i rule.Interface, list []span) []span {
 }
 
 // portSpans are the ports of the first match that names some; it is enough to
-// find the rule by.
+// find the rule by. A rule for all protocols but one looks at what others have
+// in the ports' place.
 func (l *line) portSpans(src bool, list []span) []span {
+	if l.rule.Proto.Not {
+		return list
+	}
 	for _, m := range l.rule.Matches {
 		x, ok := m.(ext.PortLister)
 		if !ok {
@@ -277,7 +281,8 @@ func (l *line) portSpans(src bool, list []span) []span {
 }
 
 // value is the packet's value in a dimension. A packet without ports meets no
-// condition on them: none is true then.
+// condition on them: none is true then. What a later fragment has in their place
+// is not told here.
 func (s *state) value(d dimension) (v wide, told, none bool) {
 	p := &s.p
 	switch d {
@@ -292,9 +297,9 @@ func (s *state) value(d dimension) (v wide, told, none bool) {
 	case dimProto:
 		return wide{lo: uint64(p.Proto)}, true, false
 	case dimSrcPort:
-		return wide{lo: uint64(p.Transport.Src)}, p.Has(packet.KnowSrcPort), !hasPorts(p.Proto)
+		return wide{lo: uint64(p.Transport.Src)}, p.Has(packet.KnowSrcPort) && !p.Fragment, !hasPorts(p.Proto)
 	}
-	return wide{lo: uint64(p.Transport.Dst)}, p.Has(packet.KnowDstPort), !hasPorts(p.Proto)
+	return wide{lo: uint64(p.Transport.Dst)}, p.Has(packet.KnowDstPort) && !p.Fragment, !hasPorts(p.Proto)
 }
 
 // hasPorts reports whether a match on ports may be used with a protocol.
