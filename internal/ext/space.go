@@ -151,12 +151,10 @@ func notAFragment() space.Set { return spanSpace[uint8](space.Fragment, 0, 0, fa
 // portSpace is what matchPort lets through.
 func (m PortMatch) portSpace(d space.Dim) space.Set { return spanSpace(d, m.From, m.To, m.Not) }
 
-// nativePortSpace is what matchNativePorts lets through.
+// nativePortSpace is what matchNativePorts lets through. Of a later fragment
+// the ports' dimensions are what it has in their place.
 func nativePortSpace(src, dst PortMatch) space.Set {
 	s := space.All()
-	if !src.Range.Any() || !dst.Range.Any() {
-		s = notAFragment()
-	}
 	if src.isSingle() && dst.isSingle() && src.Not && dst.Not {
 		return s.And(src.portSpace(space.SPort).Or(dst.portSpace(space.DPort)))
 	}

@@ -303,7 +303,7 @@ func (m *TCP) Space(f rule.Family) space.Set {
 	if m.isNative() {
 		s := nativePortSpace(m.Src, m.Dst)
 		if m.Mask != 0 {
-			s = s.And(notAFragment()).And(m.flagSpace())
+			s = s.And(m.flagSpace())
 		}
 		return s
 	}
