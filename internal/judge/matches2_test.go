@@ -1,0 +1,93 @@
+package judge
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+func addrLess(a, b string) bool { return netip.MustParseAddr(a).Less(netip.MustParseAddr(b)) }
+
+// matchU32 looks at fields of headers by offset.
+func (g *generator) matchU32() string {
+	tests := []string{"6&0xFF=0x6", "6&0xFF=0x11", "6&0xFF=0x1", "0&0xFFFF=0x0:0x3c", "0>>24=0x45,0x46", "0>>22&0x3C@0>>16=22,53,80:443",
+		"0>>22&0x3C@0&0xFFFF=80:8080", "4&0x3FFF=0 && 8>>24=64", "16=0xCB007101", "0>>22&0x3C@8=0:100", "60=0", "12=0:0xA0000000"}
+	if g.v6() {
+		tests = []string{"6>>24=0x6,0x11", "4&0xFF00=0x600", "40>>16=22,53,80:443", "4&0xFF=64", "36=1", "44=1000", "90=0", "24=0x20010db8 && 28=0:0x00020000"}
+	}
+	return "-m u32 " + g.not() + `--u32 "` + pick(g, tests) + `"`
+}
+
+func (g *generator) matchString() string {
+	return fmt.Sprintf("-m string --algo %s%s%s%s %s--string %q", pick(g, []string{"bm", "kmp"}), g.some(fmt.Sprintf(" --from %d", pick(g, []int{0, 20, 40, 50})), 30),
+		g.some(fmt.Sprintf(" --to %d", pick(g, []int{40, 44, 60, 64, 100, 1000})), 40), g.some(" --icase", 30), g.not(), pick(g, []string{"moat", "GET", "get", "/moat", "M", "html"}))
+}
+
+// matchBPF loads a field and compares it, or adds and compares.
+func (g *generator) matchBPF() string {
+	proto := 9
+	if g.v6() {
+		proto = 6
+	}
+	return "-m bpf --bytecode \"" + pick(g, []string{
+		fmt.Sprintf("4,48 0 0 %d,21 0 1 6,6 0 0 1,6 0 0 0", proto),
+		fmt.Sprintf("4,48 0 0 %d,21 0 1 17,6 0 0 1,6 0 0 0", proto),
+		"4,40 0 0 2,53 0 1 60,6 0 0 1,6 0 0 0",
+		"5,48 0 0 1,84 0 0 15,37 0 1 2,6 0 0 1,6 0 0 0",
+		"4,32 0 0 60,21 0 1 0,6 0 0 1,6 0 0 0",
+		"4,128 0 0 0,37 0 1 64,6 0 0 1,6 0 0 0",
+	}) + `"`
+}
+
+func (g *generator) stateList(nat bool) string {
+	words := []string{"NEW", "NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"}
+	if nat {
+		words = append(words, "SNAT", "DNAT")
+	}
+	return g.list(words)
+}
+
+// matchConntrack asks one or two things of the connection.
+func (g *generator) matchConntrack() string {
+	one := g.conntrackOption()
+	if two := g.conntrackOption(); g.chance(30) && strings.Fields(strings.TrimPrefix(two, "! "))[0] != strings.Fields(strings.TrimPrefix(one, "! "))[0] {
+		one += " " + two
+	}
+	return "-m conntrack " + one
+}
+
+func (g *generator) conntrackOption() string {
+	switch n := g.IntN(10); {
+	case n < 3:
+		return g.not() + "--ctstate " + g.stateList(true)
+	case n == 3:
+		return g.not() + "--ctproto " + pick(g, []string{"6", "17", "1", "58", "132"})
+	case n < 6:
+		return g.not() + pick(g, []string{"--ctorigsrc ", "--ctorigdst ", "--ctreplsrc ", "--ctrepldst "}) + g.anyAddress() + pick(g, []string{"", "/24", "/16"})
+	case n < 8:
+		return g.not() + pick(g, []string{"--ctorigsrcport ", "--ctorigdstport ", "--ctreplsrcport ", "--ctrepldstport "}) + g.span(22, 80, 1024, 20100, 33333, 65535)
+	case n == 8:
+		return g.not() + "--ctstatus " + g.list([]string{"NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"})
+	}
+	return "--ctdir " + pick(g, []string{"ORIGINAL", "REPLY"})
+}
+
+func (g *generator) matchFrag() string {
+	return "-m frag " + pick(g, []string{"--fragid 0", "--fragid 0:1", "! --fragid 0:1", "--fragfirst", "--fragmore", "--fraglast", "--fragres", "--fragid 0:5 --fragmore"})
+}
+
+// headerOptions are the conditions on hop-by-hop and destination options.
+func (g *generator) headerOptions(name string) string {
+	switch g.IntN(3) {
+	case 0:
+		return fmt.Sprintf("%s--%s-len %d", g.not(), name, pick(g, []int{8, 16, 24}))
+	case 1:
+		return fmt.Sprintf("--%s-opts %s", name, pick(g, []string{"1", "1:4", "5:2", "5", "5:2,1", "0"}))
+	}
+	return fmt.Sprintf("--%s-len %d --%s-opts %s", name, pick(g, []int{8, 16}), name, pick(g, []string{"1", "5:2"}))
+}
+
+func (g *generator) matchRT() string {
+	return "-m rt " + pick(g, []string{"--rt-type 0", "! --rt-type 0", "--rt-type 2", "--rt-segsleft 0", "--rt-segsleft 0:1", "! --rt-segsleft 1", "--rt-len 24", "! --rt-len 16",
+		"--rt-type 0 --rt-0-res", "--rt-type 0 --rt-0-addrs 2001:db8:1::1 --rt-0-not-strict", "--rt-type 0 --rt-0-addrs 2001:db8:2::1"})
+}
