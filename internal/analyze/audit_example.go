@@ -45,3 +45,13 @@ func meets(got simulate.Result, p simulate.Place) bool {
 	}
 	return false
 }
+
+// verdictOf is what becomes of the packet that a question describes.
+func (s *Subject) verdictOf(words string) simulate.Verdict {
+	q, err := question.Parse(words, question.Options{Family: s.Family})
+	if err != nil {
+		return simulate.Unknown
+	}
+	q.Packet.Host = s.host
+	return s.Firewall().Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, NoTrace: true}).Verdict
+}

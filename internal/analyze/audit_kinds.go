@@ -16,6 +16,11 @@ type FindingKind struct {
 // those about what a ruleset lets in, of posture_*.go. A finder must not refer to
 // the table.
 var findings = [...]FindingKind{
+	{Name: "late-block", Severity: Error, What: "a rule blocks an address behind rules that have let it in already", one: findLateBlocks},
+	{Name: "contradiction", Severity: Error, What: "a rule has the conditions of one before it, and the opposite verdict", one: findContradictions},
+	{Name: "shadowed", Severity: Warning, What: "a rule never matches, since rules before it take all of its packets", one: findShadowed},
+	{Name: "impossible", Severity: Warning, What: "a rule never matches, since there are no such packets where it stands", one: findImpossible},
+	{Name: "useless", Severity: Note, What: "a rule changes nothing: without it every packet meets the same fate", one: findUseless},
 	{Name: "unreached-chain", Severity: Note, What: "no packet can get into a chain: no rule that is reached jumps to it", one: findUnreachedChains},
 	{Name: "empty-chain", Severity: Note, What: "a rule jumps to a chain without rules", one: findEmptyChains},
 	{Name: "loop", Severity: Warning, What: "chains jump in a circle", one: findLoops},

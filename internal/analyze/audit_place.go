@@ -26,6 +26,15 @@ type Subject struct {
 	firewall   *simulate.Firewall
 	indexed    *simulate.Firewall
 	probes     []Probe
+	model      *Model
+	rollouts   []*rollout
+
+	// What finders share, and whether it was looked for.
+	dead                            []dead
+	useless                         []useless
+	late                            []late
+	deadDone, uselessDone, lateDone bool
+	removable                       map[simulate.Place]bool
 }
 
 // Firewall is the ruleset ready for walks that leave a trace.
@@ -42,6 +51,14 @@ func (s *Subject) Indexed() *simulate.Firewall {
 		s.indexed = simulate.NewIndexed(s.Ruleset)
 	}
 	return s.indexed
+}
+
+// Model is the ruleset with its rules' sets.
+func (s *Subject) Model() *Model {
+	if s.model == nil {
+		s.model = NewModel(s.Ruleset)
+	}
+	return s.model
 }
 
 // Ref is a rule, a chain or a policy as a person finds it again.

@@ -147,6 +147,9 @@ func proofPlace(ref *analyze.Ref, f *analyze.Finding) string {
 	case ref.Rule > 0:
 		return "rule " + strconv.Itoa(ref.Rule)
 	}
+	if strings.HasPrefix(ref.Text, "-P") {
+		return "the policy"
+	}
 	return "the chain"
 }
 

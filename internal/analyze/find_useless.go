@@ -1,0 +1,323 @@
+package analyze
+
+import (
+	"slices"
+
+	"moat/internal/change"
+	"moat/internal/rule"
+	"moat/internal/simulate"
+	"moat/internal/space"
+)
+
+// useless is a rule without which every packet meets the same fate.
+type useless struct {
+	simulate.Place
+	rule    *rule.Rule
+	rollout *rollout
+	visits  []int32
+	// followers are the visits that give its packets the same fate, and policy
+	// says that the chain's policy gives it to some.
+	followers []int32
+	policy    bool
+}
+
+// uselessRules are the rules that change nothing: each of them, and all of
+// them together with the dead ones. Looked for from the last rule to the first,
+// so that of two equal ones only one is found.
+func (s *Subject) uselessRules() []useless {
+	if s.uselessDone {
+		return s.useless
+	}
+	s.uselessDone = true
+	gone := map[simulate.Place]bool{}
+	for _, d := range s.deadRules() {
+		gone[d.Place] = true
+	}
+	for _, f := range s.Rollouts() {
+		w := comparison{rollout: f, gone: gone}
+		for at := len(f.visits) - 1; at >= 0; at-- {
+			v := &f.visits[at]
+			if v.fate == "" || gone[v.Place] || f.isEffect(int32(at)) || f.seen[v.Place][0] != int32(at) || !s.onlyIn(f, v.Place) {
+				continue
+			}
+			if u, is := w.useless(v.Place); is {
+				gone[v.Place] = true
+				s.useless = append(s.useless, u)
+			}
+		}
+	}
+	return s.useless
+}
+
+// onlyIn reports whether a rule's packets come from one built-in chain only.
+func (s *Subject) onlyIn(f *rollout, p simulate.Place) bool {
+	for _, g := range s.Rollouts() {
+		if g != f && g.table == f.table && len(g.seen[p]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *rollout) isEffect(at int32) bool {
+	_, is := slices.BinarySearch(f.effects, at)
+	return is
+}
+
+// comparison asks what packets would meet without a rule.
+type comparison struct {
+	*rollout
+	gone map[simulate.Place]bool // rules that are not there
+	// opponents are takes that showed of other rules that they matter: they
+	// often do so of the next.
+	opponents []int32
+	found     useless
+}
+
+// maxOpponents is how many takes are tried before all are looked at.
+const maxOpponents = 24
+
+// useless reports whether the rule at a place changes nothing at any of its visits.
+func (w *comparison) useless(p simulate.Place) (useless, bool) {
+	visits := w.seen[p]
+	w.found = useless{Place: p, rule: w.visits[visits[0]].rule, rollout: w.rollout, visits: visits}
+	w.gone[p] = true
+	defer delete(w.gone, p)
+	for _, at := range visits {
+		if w.matters(at) {
+			return useless{}, false
+		}
+	}
+	for _, at := range visits {
+		v := &w.visits[at]
+		for i := range v.boxes {
+			if !w.same(at, &v.boxes[i]) {
+				return useless{}, false
+			}
+		}
+	}
+	slices.Sort(w.found.followers)
+	w.found.followers = slices.Compact(w.found.followers)
+	return w.found, true
+}
+
+// matters tries takes that showed it of other rules.
+func (w *comparison) matters(at int32) bool {
+	v := &w.visits[at]
+	for n, t := range w.opponents {
+		if t < v.first || w.gone[w.visits[w.owner[t]].Place] || w.fateOf(t) == v.fate {
+			continue
+		}
+		for i := range v.boxes {
+			b, meets := v.boxes[i].And(w.takes[t])
+			if !meets {
+				continue
+			}
+			p := w.point()
+			if b.Sample(&p, w.random) && w.index.First(&p, int(v.first)) < 0 && w.next(&p, v.first) == t {
+				copy(w.opponents[1:n+1], w.opponents[:n])
+				w.opponents[0] = t
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// next is the take that has a point from number from on, without what is gone.
+func (w *comparison) next(p *space.Point, from int32) int32 {
+	for {
+		t := w.take(p, from)
+		if t < 0 || !w.gone[w.visits[w.owner[t]].Place] {
+			return t
+		}
+		from = t + 1
+	}
+}
+
+// same reports whether all packets of a box of a visit meet its fate behind it
+// too, and nothing that logs or counts before that.
+func (w *comparison) same(at int32, b *space.Box) bool {
+	v := &w.visits[at]
+	meeting := w.index.Meeting(nil, b)
+	rest := space.Of(*b)
+	effect, _ := slices.BinarySearch(w.effects, at+1)
+	for _, t := range meeting {
+		owner := w.owner[t]
+		if owner <= at || w.gone[w.visits[owner].Place] {
+			continue
+		}
+		for ; effect < len(w.effects) && w.effects[effect] <= owner; effect++ {
+			if w.touches(w.effects[effect], rest) {
+				return false
+			}
+		}
+		take := space.Of(*w.takes[t])
+		if !rest.Meets(take) {
+			continue
+		}
+		if w.fateOf(t) != v.fate {
+			if w.anyGets(rest.And(take), v.first) {
+				w.remember(t)
+				return false
+			}
+		} else {
+			w.found.followers = append(w.found.followers, owner)
+		}
+		if rest = rest.Minus(take); rest.IsEmpty() {
+			return true
+		}
+	}
+	for _, e := range w.effects[effect:] {
+		if w.touches(e, rest) {
+			return false
+		}
+	}
+	w.found.policy = true
+	return w.policy == v.fate || !w.anyGets(rest, v.first)
+}
+
+// touches reports whether any packet of a set meets the conditions that a rule
+// with an effect asks before it has the effect.
+func (w *comparison) touches(at int32, rest space.Set) bool {
+	if w.gone[w.visits[at].Place] {
+		return false
+	}
+	for _, b := range w.visits[at].boxes {
+		b = b.WithoutLiterals()
+		if rest.Meets(space.Of(b)) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyGets reports whether any packet of a set passes the takes before number below.
+func (w *comparison) anyGets(s space.Set, below int32) bool {
+	boxes := s.Boxes()
+	for i := range boxes {
+		if _, some := w.leftOf(&boxes[i], below); some {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *comparison) remember(t int32) {
+	w.opponents = append([]int32{t}, w.opponents...)
+	w.opponents = w.opponents[:min(len(w.opponents), maxOpponents)]
+}
+
+// findUseless finds rules whose packets meet the same fate without them.
+func findUseless(_ *Auditor, s *Subject) (list []Finding) {
+	for i := range s.uselessRules() {
+		u := &s.useless[i]
+		if s.isLate(u.Place) {
+			continue
+		}
+		f := Finding{Place: s.RefOf(u.Place), Proof: s.proof(u.rollout, u.followers), Because: "its packets go on to"}
+		fate := u.rollout.visits[u.visits[0]].fate
+		f.Says = "changes nothing: what follows does the same with its packets (" + fate + ")"
+		if u.policy {
+			f.Proof = append(f.Proof, s.Ref(u.Table, u.rollout.base.Name, 0))
+			if len(u.followers) == 0 {
+				f.Says, f.Because = "changes nothing: the policy does the same with its packets ("+fate+")", "its packets go on to the policy"
+			}
+		}
+		f.Example = s.uselessExample(u)
+		if f.Fix = s.removal(u.Place); f.Fix != nil {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// uselessExample is a packet that the rule decides, and whose fate is the same
+// without it.
+func (s *Subject) uselessExample(u *useless) *Example {
+	for _, at := range u.visits {
+		v := &u.rollout.visits[at]
+		for i := range v.boxes {
+			left, some := u.rollout.leftOf(&v.boxes[i], v.first)
+			if !some {
+				continue
+			}
+			if e := u.rollout.exampleOf(&left, "the same without the rule", func(got simulate.Result) bool { return meets(got, u.Place) && got.Verdict != simulate.Unknown }); e != nil {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// removal is the fix that removes a dead or useless rule; nil if a packet is
+// found that would meet another fate then.
+func (s *Subject) removal(p simulate.Place) *Fix {
+	if s.removable == nil {
+		s.removable = map[simulate.Place]bool{}
+		s.tryRemoval(s.makesNoDifference())
+	}
+	if !s.removable[p] {
+		return nil
+	}
+	op := s.remove(p.Table, p.Chain, p.Rule)
+	return &Fix{Ops: []change.Op{op}, Commands: []string{s.command(&op)}, Says: "removes the rule"}
+}
+
+// makesNoDifference are all dead and useless rules.
+func (s *Subject) makesNoDifference() (list []simulate.Place) {
+	for i := range s.deadRules() {
+		list = append(list, s.dead[i].Place)
+	}
+	for i := range s.uselessRules() {
+		list = append(list, s.useless[i].Place)
+	}
+	return list
+}
+
+// tryRemoval removes rules on a copy, all at once, and compares the fates of
+// probes and of packets that meet these rules. If one differs, halves are tried.
+func (s *Subject) tryRemoval(list []simulate.Place) {
+	if len(list) == 0 {
+		return
+	}
+	var ops []change.Op
+	for _, p := range list {
+		ops = append(ops, change.Op{Kind: change.DeleteNum, Table: p.Table, Chain: p.Chain, Num: p.Rule})
+	}
+	slices.SortFunc(ops, func(a, b change.Op) int { return b.Num - a.Num }) // numbers before stay
+	after := s.after(ops)
+	switch {
+	case after != nil && s.SameFate(after, s.Probes()) && s.SameFate(after, s.probesOf(list)):
+		for _, p := range list {
+			s.removable[p] = true
+		}
+	case len(list) > 1:
+		s.tryRemoval(list[:len(list)/2])
+		s.tryRemoval(list[len(list)/2:])
+	}
+}
+
+// probesOf are packets that meet the conditions of rules.
+func (s *Subject) probesOf(list []simulate.Place) (probes []Probe) {
+	for _, place := range list {
+		for _, f := range s.Rollouts() {
+			if f.table != place.Table {
+				continue
+			}
+			for _, at := range f.seen[place] {
+				boxes := f.visits[at].boxes
+				for range min(len(boxes), 3) {
+					p := f.point()
+					if !boxes[f.random.IntN(len(boxes))].Sample(&p, f.random) {
+						continue
+					}
+					if q, ok := asQuestion(&p, s.Family, f.base.Base.Hook); ok {
+						probes = append(probes, Probe{q.Packet, q.Way})
+					}
+				}
+			}
+		}
+	}
+	return probes
+}
