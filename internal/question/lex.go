@@ -14,11 +14,11 @@ type token struct {
 	quoted bool
 }
 
-// arrow is what stands between source and destination.
-const arrow = "->"
+// Arrow is what stands between source and destination.
+const Arrow = "->"
 
 // isArrow reports whether the word stands between source and destination.
-func (t token) isArrow() bool { return !t.quoted && (t.text == arrow || t.text == "→") }
+func (t token) isArrow() bool { return !t.quoted && (t.text == Arrow || t.text == "→") }
 
 // split cuts a question into words: at blanks, and around arrows. A word that
 // begins with a quotation mark is a string as in Go, escapes and all.
@@ -53,10 +53,10 @@ func split(s string) (words []token, err error) {
 // wordEnd is the length of the word that s begins with.
 func wordEnd(s string) int {
 	for i, r := range s {
-		isArrow := r == '→' || strings.HasPrefix(s[i:], arrow)
+		isArrow := r == '→' || strings.HasPrefix(s[i:], Arrow)
 		switch {
 		case isArrow && i == 0:
-			return max(len(arrow), utf8.RuneLen(r))
+			return max(len(Arrow), utf8.RuneLen(r))
 		case isArrow, unicode.IsSpace(r):
 			return i
 		}

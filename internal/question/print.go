@@ -72,7 +72,7 @@ func (q *Question) String() string {
 // Headline is a packet's protocol, addresses and ports:
 // "tcp 203.0.113.7:50000 -> 198.51.100.2:22".
 func Headline(p *packet.Packet) string {
-	return protocolName(p.Proto, p.Family) + " " + endpoint(p.Src, p.Transport.Src, p.Has(packet.KnowSrcPort)) + " " + arrow + " " +
+	return protocolName(p.Proto, p.Family) + " " + endpoint(p.Src, p.Transport.Src, p.Has(packet.KnowSrcPort)) + " " + Arrow + " " +
 		endpoint(p.Dst, p.Transport.Dst, p.Has(packet.KnowDstPort))
 }
 
@@ -250,7 +250,7 @@ func (q *Question) printConnection(o *printer) {
 	}{{"original", packet.KnowOriginal, &c.Original}, {"reply", packet.KnowReplyTuple, &c.ReplyTuple}} {
 		if p.Has(t.known) {
 			ports := hasPorts(t.tuple.Proto)
-			o.add(t.word, endpoint(t.tuple.Src, t.tuple.SrcPort, ports), arrow, endpoint(t.tuple.Dst, t.tuple.DstPort, ports))
+			o.add(t.word, endpoint(t.tuple.Src, t.tuple.SrcPort, ports), Arrow, endpoint(t.tuple.Dst, t.tuple.DstPort, ports))
 		}
 	}
 	if p.Has(packet.KnowConnHelper) {

@@ -96,7 +96,7 @@ func (p *parser) tuple(w token) (t packet.Tuple, err error) {
 	if err != nil {
 		return t, err
 	}
-	if !p.isNext(arrow, "→", "to") {
+	if !p.isNext(Arrow, "→", "to") {
 		return t, src.errorf("behind it come -> and the destination")
 	}
 	dst, err := p.value(w, "the destination")

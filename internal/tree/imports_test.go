@@ -21,7 +21,7 @@ type layer struct {
 // layers are all packages, those at the top first: a package imports only
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
-	{"moat/cmd/moat", "report host analyze cli lab cobra sys"},
+	{"moat/cmd/moat", "report analyze load question host packet rule cli lab cobra sys"},
 	{"moat/bench", "rulesets sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
@@ -35,7 +35,7 @@ var layers = []layer{
 	{"moat/internal/persist/persisttest", "persist rule"},
 	{"moat/internal/persist", "rule"},
 	{"moat/internal/report", "analyze load text simulate question ext netdb packet rule"},
-	{"moat/internal/analyze", "load question simulate space text change ext netdb host packet rule"},
+	{"moat/internal/analyze", "load question simulate space text change ext netdb host packet rule yaml"},
 	{"moat/internal/question", "simulate ext netdb packet rule"},
 	{"moat/internal/load", "kernel text change ext netdb rule"},
 	{"moat/internal/simulate", "ext packet rule"},
@@ -56,7 +56,7 @@ var layers = []layer{
 // modules are the modules that Moat may use, by the names above.
 var modules = map[string]string{
 	"cobra": "github.com/spf13/cobra", "netlink": "github.com/vishvananda/netlink",
-	"net": "golang.org/x/net", "sys": "golang.org/x/sys",
+	"net": "golang.org/x/net", "sys": "golang.org/x/sys", "yaml": "go.yaml.in/yaml/v3",
 }
 
 // allowed gives the import paths that a layer may use.
