@@ -257,7 +257,7 @@ func (c *current) isState(is func(packet.State) bool) space.Set {
 	return space.Union(c.before(&b)...)
 }
 
-// place writes where a packet was changed.
-func placeText(table, chain string, number int) string {
-	return fmt.Sprintf("%s %s %d", table, chain, number)
+// placeText names rule n (from 0) in atoms about packets that it changed or sent here.
+func (c *modelChain) placeText(n int) string {
+	return fmt.Sprintf("%s %s %d", c.table, c.name, c.rules[n].number)
 }

@@ -48,6 +48,9 @@ type modelRule struct {
 	action action
 	to     *modelChain // of a jump; nil if there is no such chain
 	fate   ext.Fate
+	// number is by which atoms name the rule: its own, from 1, or in a model
+	// that is compared with another that of its like there.
+	number int
 }
 
 // action is what a rule's target does to packets.
@@ -65,10 +68,10 @@ const (
 )
 
 // NewModel works out the sets of a ruleset's rules.
-func NewModel(rs *rule.Ruleset) *Model {
+func NewModel(rs *rule.Ruleset) *Model { return newModel(rs, &naming{}) }
+
+func newModel(rs *rule.Ruleset, names *naming) *Model {
 	m := &Model{Family: rs.Family, Rules: rs, tables: map[string]map[string]*modelChain{}}
-	seen := map[string]int{}
-	occurrence := func(text string) int { seen[text]++; return seen[text] }
 	for _, t := range rs.Tables {
 		chains := map[string]*modelChain{}
 		for _, c := range t.Chains {
@@ -79,7 +82,7 @@ func NewModel(rs *rule.Ruleset) *Model {
 			if mc.rules != nil { // a second chain of the name is none
 				continue
 			}
-			mc.prepare(c.Rules, chains, rs.Family, occurrence)
+			mc.prepare(c.Rules, chains, rs.Family, names)
 			if c.Base != nil && c.Base.Hook <= rule.Postrouting {
 				m.hooks[c.Base.Hook] = append(m.hooks[c.Base.Hook], station{c.Base.Priority, c.Base.Type == "nat", mc})
 			}
@@ -92,11 +95,12 @@ func NewModel(rs *rule.Ruleset) *Model {
 	return m
 }
 
-func (c *modelChain) prepare(rules []*rule.Rule, chains map[string]*modelChain, f rule.Family, occurrence func(string) int) {
+func (c *modelChain) prepare(rules []*rule.Rule, chains map[string]*modelChain, f rule.Family, names *naming) {
 	c.rules = make([]modelRule, len(rules))
 	for i, r := range rules {
 		m := &c.rules[i]
-		m.rule, m.set = r, ext.RuleSpace(r, f, occurrence)
+		m.rule, m.number = r, names.number(r, i+1)
+		m.set = ext.RuleSpace(r, f, names.occurrence(r))
 		m.target(r.Target, chains)
 		boxes := m.set.Boxes()
 		for j := range boxes {

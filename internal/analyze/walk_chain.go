@@ -44,10 +44,15 @@ func (r *running) after() *space.Pile {
 	return p
 }
 
-// take notes that packets are gone for good.
-func (r *running) take(b *space.Box) {
-	r.inside.Add(b)
-	r.ended = append(r.ended, b)
+// take notes that the packets of was are gone for good, of which hit are the
+// flow's. Where some have left before, only those that had not.
+func (r *running) take(was, hit *space.Box) {
+	if !r.left {
+		r.ended = append(r.ended, was)
+	} else {
+		r.inside.Left(hit, func(b space.Box) bool { r.ended = append(r.ended, &b); return true })
+	}
+	r.inside.Add(was)
 }
 
 // leave notes that packets go on in the calling chain.
@@ -77,7 +82,7 @@ func (r *running) act(n int, m *modelRule, was, hit *space.Box) {
 	switch m.action {
 	case accepts:
 		r.each(hit, func(f flow) { r.accept(f, n) })
-		r.take(was)
+		r.take(was, hit)
 	case drops:
 		r.end(n, simulate.Drop, hit, was)
 	case queues:
@@ -94,7 +99,7 @@ func (r *running) end(n int, v simulate.Verdict, hit, was *space.Box) {
 	f := *r.f
 	f.box, f.gone = *hit, r.inside
 	r.emit(f, v, r.place(n), r.c.rules[n].rule)
-	r.take(was)
+	r.take(was, hit)
 }
 
 func (r *running) place(n int) simulate.Place {
@@ -151,7 +156,7 @@ func (r *running) jump(n int, m *modelRule, hit *space.Box) {
 	}
 	if f.depth > maxDepth {
 		r.emit(f, simulate.Unknown, simulate.Place{}, nil) // jumps without an end
-		r.take(hit)
+		r.take(hit, hit)
 		return
 	}
 	sub := running{walker: r.walker, f: &f, c: m.to, inside: f.gone}
@@ -159,7 +164,7 @@ func (r *running) jump(n int, m *modelRule, hit *space.Box) {
 	sub.run(0)
 	for _, b := range sub.ended {
 		if one, ok := hit.And(b); ok {
-			r.take(&one)
+			r.take(&one, &one)
 		}
 	}
 	if m.action == goesTo {
@@ -174,7 +179,7 @@ func (r *running) target(n int, m *modelRule, was, hit *space.Box) {
 		return
 	}
 	p := r.place(n)
-	effects := rewriter{r.m.Family, r.f.hook(), placeText(p.Table, p.Chain, p.Rule)}.effects(m.rule.Target, r.f.now)
+	effects := rewriter{r.m.Family, r.f.hook(), r.c.placeText(n)}.effects(m.rule.Target, r.f.now)
 	if effects == nil {
 		if m.fate == ext.GoesOn {
 			return
@@ -193,7 +198,7 @@ func (r *running) target(n int, m *modelRule, was, hit *space.Box) {
 			}
 		}
 	})
-	r.take(was)
+	r.take(was, hit)
 }
 
 // changed goes on with packets that a target changed.
@@ -202,7 +207,7 @@ func (r *running) changed(f flow, n int, m *modelRule) {
 	case ext.Accepts:
 		r.accept(f, n)
 	case ext.AcceptsOrDrops:
-		found := doubt(m.rule.Target.Name()+" finds a socket"+f.now.since+" at "+placeText(r.c.table, r.c.name, n+1), false)
+		found := doubt(m.rule.Target.Name()+" finds a socket"+f.now.since+" at "+r.c.placeText(n), false)
 		r.parted(f, found, func(f flow) { r.accept(f, n) }, func(f flow) {
 			r.emit(f, simulate.Drop, r.place(n), m.rule)
 		})
@@ -219,7 +224,7 @@ func (c *current) atPath(f *flow) *current {
 	}
 	path := ""
 	for _, s := range f.stack {
-		path += " by " + placeText(s.chain.table, s.chain.name, s.next)
+		path += " by " + s.chain.placeText(s.next-1)
 	}
 	if path == c.path {
 		return c
