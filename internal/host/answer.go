@@ -97,6 +97,15 @@ func (f *Facts) Route(p *packet.Packet) (packet.Route, bool) {
 	return f.routeIn6(&q)
 }
 
+// routeBy is the route that leads out of an interface.
+func (f *Facts) routeBy(dev string) packet.Route {
+	r := packet.Route{Out: dev}
+	if i := f.Interface(dev); i != nil {
+		r.OutGroup = i.Group
+	}
+	return r
+}
+
 // questionOf takes from a packet what policy routing looks at.
 func questionOf(p *packet.Packet) question {
 	q := question{
@@ -133,7 +142,7 @@ func (f *Facts) routeOut(q *question) (packet.Route, bool) {
 		if i := f.Interface(dev); i != nil && i.Loopback && q.dst.Is6() && got.kind() == Unicast {
 			return packet.Route{Local: f.Owns(q.dst)}, one
 		}
-		return packet.Route{Out: dev}, one
+		return f.routeBy(dev), one
 	}
 	return packet.Route{}, true
 }
@@ -188,7 +197,7 @@ func (f *Facts) forward(got find, on, known bool) (packet.Route, bool) {
 		return packet.Route{}, known
 	}
 	dev, one := got.out()
-	return packet.Route{Out: dev}, one
+	return f.routeBy(dev), one
 }
 
 // unknownFilter is the RPFilter of an interface that is not known.

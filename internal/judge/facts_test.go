@@ -151,5 +151,5 @@ func (f facts) Route(p *packet.Packet) (packet.Route, bool) {
 	if blackhole {
 		out = ""
 	}
-	return packet.Route{Out: out}, true
+	return packet.Route{Out: out, OutGroup: groupOf(out)}, true
 }

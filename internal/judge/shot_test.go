@@ -27,7 +27,7 @@ func (h *host) told(s *shot) (packet.Packet, simulate.Way) {
 	p := parse(s.bytes)
 	world := facts{h.elements()}
 	p.Host = world
-	p.Known |= packet.KnowPolicy | packet.KnowPhysical
+	p.Known |= packet.KnowPolicy | packet.KnowPhysical | packet.KnowGroups
 	if h.tracked {
 		h.tellConnection(s, &p)
 	}

@@ -263,4 +263,6 @@ type Host interface {
 type Route struct {
 	Local bool
 	Out   string // interface; "" with Local, or when there is no route
+	// OutGroup is the device group of Out.
+	OutGroup uint32
 }

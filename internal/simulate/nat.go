@@ -3,6 +3,7 @@ package simulate
 import (
 	"net/netip"
 
+	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
 )
@@ -91,18 +92,29 @@ func (s *state) translate(src bool) {
 	if c.Reply {
 		there = c.Original
 	}
-	icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6
-	if src {
-		s.rewrite(&s.p.Src, &s.p.Transport.Src, packet.KnowSrcPort, there.Dst, there.DstPort, icmp)
-	} else {
-		s.rewrite(&s.p.Dst, &s.p.Transport.Dst, packet.KnowDstPort, there.Src, there.SrcPort, icmp)
+	if (src != c.Reply) && !differs(c.Original.Src, c.Original.SrcPort, c.ReplyTuple.Dst, c.ReplyTuple.DstPort, c.Original.Proto) ||
+		(src == c.Reply) && !differs(c.Original.Dst, c.Original.DstPort, c.ReplyTuple.Src, c.ReplyTuple.SrcPort, c.Original.Proto) {
+		return // this side is not translated; an ICMP error may come from anybody
 	}
+	if src {
+		s.rewrite(&s.p.Src, &s.p.Transport.Src, packet.KnowSrcPort, there.Dst, there.DstPort)
+	} else {
+		s.rewrite(&s.p.Dst, &s.p.Transport.Dst, packet.KnowDstPort, there.Src, there.SrcPort)
+	}
+	ext.Rewritten(&s.p)
 	s.readAddresses()
+	s.reindex()
 }
 
-func (s *state) rewrite(addr *netip.Addr, port *uint16, know packet.Know, to netip.Addr, toPort uint16, icmp bool) {
+// differs reports whether one end of a connection is not the same for both
+// sides. The tuples of ICMP have no ports.
+func differs(a netip.Addr, port uint16, b netip.Addr, other uint16, proto uint8) bool {
+	return a != b || proto != protoICMP && proto != protoICMPv6 && port != other
+}
+
+func (s *state) rewrite(addr *netip.Addr, port *uint16, know packet.Know, to netip.Addr, toPort uint16) {
 	*addr = to
-	if !icmp && s.p.Has(know) {
+	if icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6; !icmp && s.p.Has(know) {
 		*port = toPort
 	}
 }

@@ -77,10 +77,12 @@ type End struct {
 // Result is the answer to one question.
 type Result struct {
 	Verdict Verdict
-	By      Place      // the rule or policy that decided; with Unknown, the zero Place
-	What    *rule.Rule // nil for a policy
-	Policy  rule.Verdict
-	Doubts  []Doubt
+	// By is the rule or policy that decided. It is the zero Place with Unknown, and
+	// with the Drop of a packet that has no way to go or no hops left.
+	By     Place
+	What   *rule.Rule // nil for a policy
+	Policy rule.Verdict
+	Doubts []Doubt
 	// Ends are all ways in which the packet may end, each once, if Options.Ends
 	// asks for them: one if nothing was in doubt. An Unknown among them stands for
 	// ways that were not followed to their end. Doubts are then those on which the

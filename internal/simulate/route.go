@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
 )
@@ -22,6 +23,9 @@ func (w *walk) advance(s *state) (leaf, bool) {
 			return l, true
 		}
 	}
+	if s.phase == 0 && s.way == Through && !s.hop() {
+		return undeliverable(), true
+	}
 	s.phase, s.at = s.phase+1, 0
 	s.enterHook()
 	return leaf{}, false
@@ -40,11 +44,25 @@ func (w *walk) arrive(s *state) (leaf, bool) {
 	return leaf{}, false
 }
 
-// route asks where a packet goes whose destination was changed. Without a host
-// to ask, a packet that was meant for this host may go anywhere, and one that
-// was told to be forwarded is.
+// undeliverable is the end of a packet that is dropped between the hooks: it
+// has no way to go, or no hops left. No rule and no policy has decided that.
+func undeliverable() leaf { return leaf{verdict: Drop, policy: rule.Drop} }
+
+// hop takes one hop from a packet that is passed on; false if it was the last.
+func (s *state) hop() bool {
+	if s.p.Has(packet.KnowTTL) && s.p.TTL <= 1 {
+		return false
+	}
+	ext.Forwarded(&s.p)
+	return true
+}
+
+// route asks where a packet goes whose destination was changed, or that is to
+// be passed on with no interface named. Without a host to ask, a packet that was
+// meant for this host may go anywhere, and one that was told to be forwarded is.
 func (w *walk) route(s *state) (leaf, bool) {
-	if s.p.Dst == s.cameTo && !s.toHere {
+	nowhere := s.way == Through && s.out == "" && !s.hiddenOut
+	if s.p.Dst == s.cameTo && !s.toHere && !nowhere {
 		return leaf{}, false
 	}
 	s.cameTo = s.p.Dst
@@ -54,6 +72,9 @@ func (w *walk) route(s *state) (leaf, bool) {
 	}
 	if s.p.Host != nil && s.p.Dst.IsValid() {
 		if r, known := s.p.Host.Route(&s.p); known {
+			if r == (packet.Route{}) {
+				return undeliverable(), true
+			}
 			return s.routed(r)
 		}
 	}
@@ -74,6 +95,10 @@ func (w *walk) route(s *state) (leaf, bool) {
 // routed sends the packet where a route leads. A zero Route is one that was not
 // told: out, but not which interface.
 func (s *state) routed(r packet.Route) (leaf, bool) {
+	s.p.OutGroup = r.OutGroup
+	if r.Out == "" && !r.Local {
+		s.p.Known &^= packet.KnowGroups
+	}
 	switch {
 	case r.Local && s.way == Out:
 		s.out, s.hiddenOut = "lo", false
