@@ -28,7 +28,7 @@ type current struct {
 // value is what a dimension is now.
 type value struct {
 	kind valueKind
-	// known, with oneOf: the values it may have, of which a constant is the
+	// known, with ofKnown: the values it may have, of which a constant is the
 	// usual case.
 	known space.Values
 	// of, with bytewise and masked, is the dimension as it came whose value
@@ -44,7 +44,7 @@ type value struct {
 type valueKind uint8
 
 const (
-	oneOf valueKind = iota
+	ofKnown valueKind = iota
 	bytewise
 	masked
 )
@@ -201,7 +201,7 @@ func (c *current) now(b space.Box) space.Box {
 	for changed := c.changed; changed != 0; changed &= changed - 1 {
 		d := space.Dim(bits.TrailingZeros32(changed))
 		var v space.Values
-		if c.dims[d].kind == oneOf {
+		if c.dims[d].kind == ofKnown {
 			v = c.dims[d].known
 		}
 		b, _ = b.Replace(d, v)

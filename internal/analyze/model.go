@@ -148,7 +148,8 @@ func (m *Model) RuleSet(p simulate.Place) space.Set {
 }
 
 // Arriving is every packet that can begin a way: its interfaces are those the
-// way has, its mark is 0, and a new connection has neither mark nor status.
+// way has, its mark is 0, and a new connection has neither mark nor status. One
+// that is to be passed on has a hop left.
 func Arriving(w simulate.Way) space.Set {
 	b := space.Box{}
 	put := func(d space.Dim, v space.Values) { b, _ = b.With(d, v) }
@@ -157,6 +158,7 @@ func Arriving(w simulate.Way) space.Set {
 	switch w {
 	case simulate.Through:
 		out = name
+		put(space.TTL, space.Span(space.TTL, space.Num(2), space.Num(255)))
 	case simulate.Out:
 		in, out = none, name
 	}

@@ -18,7 +18,8 @@ type effect struct {
 type rewriter struct {
 	f     rule.Family
 	hook  rule.Hook
-	where string // table, chain and number of the rule
+	where string     // table, chain and number of the rule
+	box   *space.Box // holds the packets as they came
 }
 
 // effects parts all packets by what target t makes of them. nil: nothing that
@@ -128,7 +129,7 @@ func (r rewriter) notrack(t *ext.CT, c *current) []effect {
 
 // marked clears the bits of mask in a mark and flips those of flip.
 func (r rewriter) marked(c *current, d space.Dim, mask, flip space.Number) []effect {
-	return every(c.with(d, markOf(c, d).change(mask, constantMark(flip)).value(d, r.f)))
+	return every(c.with(d, r.markOf(c, d).change(mask, constantMark(flip)).value(d, r.f)))
 }
 
 // mark is a mark as a function of the marks as they came: the mark of without
@@ -142,13 +143,17 @@ type mark struct {
 func constantMark(n space.Number) mark { return mark{clear: 1<<32 - 1, flip: uint32(n.Lo)} }
 
 // markOf is what a mark is now.
-func markOf(c *current, d space.Dim) mark {
+func (r rewriter) markOf(c *current, d space.Dim) mark {
 	v := c.dims[d]
-	switch {
-	case v == nil:
-		return mark{of: d}
-	case v.kind == masked:
-		return mark{of: v.of, clear: uint32(v.clear.Lo), flip: uint32(v.flip.Lo)}
+	if v == nil || v.kind == masked {
+		m := mark{of: d}
+		if v != nil {
+			m = mark{of: v.of, clear: uint32(v.clear.Lo), flip: uint32(v.flip.Lo)}
+		}
+		if n, single := space.Single(r.box.Values(m.of)); single { // all came with the same
+			m = constantMark(num(uint32(n.Lo)&^m.clear ^ m.flip))
+		}
+		return m
 	}
 	if n, single := space.Single(v.known); single {
 		return constantMark(n)
@@ -211,7 +216,7 @@ func (m mark) value(d space.Dim, f rule.Family) *value {
 
 // connMark is what CONNMARK makes of packets that have a connection.
 func (r rewriter) connMark(t *ext.ConnMarkTarget, c *current) []effect {
-	pkt, conn := markOf(c, space.Mark), markOf(c, space.ConnMark)
+	pkt, conn := r.markOf(c, space.Mark), r.markOf(c, space.ConnMark)
 	switch t.Mode {
 	case ext.ConnMarkSet:
 		conn = conn.change(num(t.CtMask), constantMark(num(t.Value))).shifted(t)

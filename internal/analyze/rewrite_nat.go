@@ -175,7 +175,7 @@ func (r rewriter) netmap(c *current, t *ext.NetMap) []effect {
 	bits := t.Net.Bits()
 	mask := space.Number{}.Not()
 	if net.Is4() {
-		mask = space.Num(uint32(1<<32 - 1<<(32-bits)))
+		mask = space.Num(^uint32(0) << (32 - bits))
 	} else if bits < 128 {
 		mask = prefixNumber(bits)
 	}

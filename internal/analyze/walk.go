@@ -10,12 +10,13 @@ import (
 
 // Class is packets that all go the same way.
 type Class struct {
-	Way simulate.Way
+	Way   simulate.Way // that was asked for
+	Taken simulate.Way // the one that routing gave them after their destination was changed
 	// Packets are the class as the packets came in. Its atoms are the doubts: what
 	// no packet alone decides, and what the kernel chooses.
 	Packets space.Box
 	Verdict simulate.Verdict
-	By      simulate.Place // rule or policy that decided, as simulate.Result has it
+	By      simulate.Place // rule or policy that decided, as simulate.Result has it; zero for packets without hops left
 	What    *rule.Rule     // nil for a policy
 	// Rewritten are the rules that changed the packets, in order.
 	Rewritten []Rewrite
@@ -36,7 +37,7 @@ func (c *Class) Now(d space.Dim) (v space.Values, changed, known bool) {
 	if n == nil || c.now.changed>>d&1 == 0 {
 		return nil, false, false
 	}
-	return n.known, true, n.kind == oneOf
+	return n.known, true, n.kind == ofKnown
 }
 
 // Classes parts the packets of from by what becomes of them on a way. The
@@ -50,7 +51,7 @@ func (m *Model) Classes(w simulate.Way, from space.Set) []Class {
 // Each gives the classes one by one, until yield returns false; it returns
 // whether it came to the end.
 func (m *Model) Each(w simulate.Way, from space.Set, yield func(Class) bool) bool {
-	wk := walker{m: m, yield: yield}
+	wk := walker{m: m, way: w, yield: yield}
 	boxes := from.Boxes()
 	for i := range boxes {
 		f := flow{box: boxes[i], gone: &space.Pile{}, now: &current{}, way: w}
@@ -66,6 +67,7 @@ func (m *Model) Each(w simulate.Way, from space.Set, yield func(Class) bool) boo
 // has been taken from a flow is known when the flow goes on.
 type walker struct {
 	m       *Model
+	way     simulate.Way // that was asked for
 	yield   func(Class) bool
 	stopped bool
 }
@@ -117,7 +119,7 @@ func (w *walker) enterHook(f flow) {
 		f.now = f.now.with(d, &value{known: space.One(d, space.Number{})})
 	}
 	shown := func(d space.Dim) {
-		if v := f.now.dims[d]; v != nil && v.kind == oneOf && space.Has(v.known, space.Number{}) {
+		if v := f.now.dims[d]; v != nil && v.kind == ofKnown && space.Has(v.known, space.Number{}) {
 			f.now = f.now.without(d)
 		}
 	}
@@ -284,7 +286,7 @@ func anyLeft(b *space.Box, gone *space.Pile) bool {
 // emit gives the flow's packets as classes.
 func (w *walker) emit(f flow, v simulate.Verdict, by simulate.Place, what *rule.Rule) {
 	f.gone.Left(&f.box, func(b space.Box) bool {
-		w.stopped = !w.yield(Class{f.way, b, v, by, what, f.changes, f.now})
+		w.stopped = !w.yield(Class{w.way, f.way, b, v, by, what, f.changes, f.now})
 		return !w.stopped
 	})
 }
@@ -296,12 +298,26 @@ func (w *walker) endOfHook(f flow) {
 		w.emit(f, simulate.Accept, f.by, f.what)
 		return
 	}
-	next := func(f flow) { f.phase++; w.enterHook(f) }
+	next := func(f flow) { w.hop(f, func(f flow) { f.phase++; w.enterHook(f) }) }
 	if h := f.hook(); h != rule.Prerouting && h != rule.Output {
 		next(f)
 		return
 	}
 	w.parted(f, w.readdressed(&f), func(f flow) { w.route(f, next) }, next)
+}
+
+// hop takes one hop from packets that are passed on. Those that have none left
+// are dropped, which no rule and no policy decides.
+func (w *walker) hop(f flow, next func(flow)) {
+	if f.phase > 0 || f.way != simulate.Through {
+		next(f)
+		return
+	}
+	last := nowIn(f.now, space.TTL, space.Span(space.TTL, space.Number{}, space.Num(1)))
+	w.parted(f, last, func(f flow) { w.emit(f, simulate.Drop, simulate.Place{}, nil) }, func(f flow) {
+		f.now = f.now.bytesNow(space.TTL, func(x uint8) uint8 { return x - 1 })
+		next(f)
+	})
 }
 
 // readdressed is the packets whose destination is not the one that they came with.
@@ -348,7 +364,7 @@ func (w *walker) route(f flow, next func(flow)) {
 // loopback reports whether the packets' new destination is a loopback address.
 func (f *flow) loopback() bool {
 	v := f.now.dims[space.Dst]
-	if v == nil || v.kind != oneOf {
+	if v == nil || v.kind != ofKnown {
 		return false
 	}
 	n, single := space.Single(v.known)

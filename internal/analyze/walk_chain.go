@@ -179,7 +179,7 @@ func (r *running) target(n int, m *modelRule, was, hit *space.Box) {
 		return
 	}
 	p := r.place(n)
-	effects := rewriter{r.m.Family, r.f.hook(), r.c.placeText(n)}.effects(m.rule.Target, r.f.now)
+	effects := rewriter{r.m.Family, r.f.hook(), r.c.placeText(n), hit}.effects(m.rule.Target, r.f.now)
 	if effects == nil {
 		if m.fate == ext.GoesOn {
 			return
