@@ -35,8 +35,8 @@ func (w *walk) fork(s *state, d Doubt, yes func(*state) (leaf, bool), no ...func
 
 // merge is the answer of two ways that part at a doubt.
 func merge(d Doubt, yes, no leaf) leaf {
-	if yes.verdict == no.verdict && no.verdict != Unknown {
-		return no
+	if yes.verdict == no.verdict && (no.verdict != Unknown || slices.Equal(yes.doubts, no.doubts)) {
+		return no // what hangs on the same doubts either way does not hang on this one
 	}
 	return leaf{doubts: joinDoubts(d, yes, no)}
 }

@@ -34,6 +34,14 @@ func (s *state) track() {
 		c.Status = 0
 		s.p.Known |= packet.KnowStatus
 	}
+	if !s.p.Has(packet.KnowConnLabels) {
+		c.Labels = [16]byte{}
+		s.p.Known |= packet.KnowConnLabels
+	}
+	if !s.p.Has(packet.KnowConnHelper) {
+		c.Helper = ""
+		s.p.Known |= packet.KnowConnHelper
+	}
 	if s.p.Has(packet.KnowOriginal) || !s.p.Src.IsValid() || !s.p.Dst.IsValid() || !s.p.Has(packet.KnowPorts) {
 		return
 	}
@@ -56,7 +64,10 @@ func (w *walk) nat(s *state) (leaf, bool) {
 	}
 	state := s.p.Connection.State
 	icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6
+	confirmed := s.p.Has(packet.KnowStatus) && s.p.Connection.Status&packet.StatusConfirmed != 0
 	switch {
+	case state == packet.New && confirmed: // not the first packet: another that had no reply yet
+		s.translate(src)
 	case state == packet.New, state == packet.Related && !icmp:
 		s.natRules(src)
 	case state == packet.Established, state == packet.Related:
