@@ -125,7 +125,7 @@ func (t *Test) judge(q *question.Question, s *Subject) (TestOutcome, Counterexam
 		}
 	}
 	example := Counterexample{Packet: q.String(), Verdict: r.Verdict}
-	if len(r.Ends) == 1 && r.Verdict != simulate.Unknown {
+	if len(r.Ends) == 1 && r.Verdict != simulate.Unknown && r.By != (simulate.Place{}) {
 		example.By = s.RefOf(r.By)
 	}
 	for _, d := range r.Doubts {

@@ -28,7 +28,8 @@ var portProtocols = [...]uint8{protoUDP, protoDCCP, protoSCTP, protoUDPLite}
 // RangeSet is the set of packets that a range means in a family, on the range's
 // way. A packet has the interfaces of its way and no other. What connection
 // tracking knows of the first packet of a connection is set for packets that
-// are NEW; the frame's receiver, unless told, is what the destination says.
+// are NEW. Unless told, the frame's receiver is what the destination says, and a
+// packet that comes in has hops left, as simulate takes it.
 func RangeSet(r *question.Range, f rule.Family) space.Set {
 	b, ok := rangeBox(r, f)
 	if !ok {
@@ -42,6 +43,9 @@ func RangeSet(r *question.Range, f rule.Family) space.Set {
 	}
 	s := transportSet(r, f).And(space.Of(b))
 	s = s.And(stateSet())
+	if r.TTL == nil && r.Way != simulate.Out {
+		s = s.And(boxOf(space.TTL, space.Span(space.TTL, space.Num(2), space.Num(255))))
+	}
 	if r.PktType == nil {
 		s = s.And(receiverSet(f))
 	}
@@ -165,7 +169,7 @@ func receiverSet(f rule.Family) space.Set {
 	many, _ := space.Box{}.With(space.Dst, groups)
 	one, _ := space.Box{}.With(space.Dst, space.Complement(space.Dst, groups))
 	one, _ = one.With(space.PktType, justOne(space.PktType, uint64(packet.ToHost)))
-	return space.Union(many, one)
+	return space.Union(one, many)
 }
 
 // transportSet is all packets whose transport header is as the range says. A

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"moat/internal/analyze"
+	"moat/internal/simulate"
 )
 
 // CheckOptions say how the results of tests are printed.
@@ -53,10 +54,11 @@ func checkSummary(source string, results []analyze.TestResult) string {
 			unknown++
 		}
 	}
-	line := "ok  \t" + source + "\t" + seconds(all) + "\t" + counted(len(results), "test")
+	word := "ok  "
 	if failed+unknown > 0 {
-		line = "FAIL\t" + source + "\t" + seconds(all) + "\t" + counted(len(results), "test")
+		word = "FAIL"
 	}
+	line := fmt.Sprintf("%s\t%s\t%.3fs\t%s", word, source, all.Seconds(), counted(len(results), "test"))
 	if failed > 0 {
 		line += fmt.Sprintf(", %d failed", failed)
 	}
@@ -139,6 +141,8 @@ func checkAgainst(b *strings.Builder, r *analyze.TestResult, p *analyze.PacketsR
 		fmt.Fprintf(b, "%s%s by %s\n%s    %s\n", in, e.Verdict, placeOf(e.By), in, e.By.Text)
 	case len(e.Doubts) > 0:
 		fmt.Fprintf(b, "%s%s, since no packet alone decides\n", in, e.Verdict)
+	case e.Verdict == simulate.Drop:
+		fmt.Fprintf(b, "%s%s by no rule: it has no way to go, or no hops left\n", in, e.Verdict)
 	default:
 		fmt.Fprintf(b, "%s%s\n", in, e.Verdict)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"moat/internal/analyze"
@@ -42,7 +43,7 @@ type (
 	junitFailure struct {
 		Message string `xml:"message,attr"`
 		Type    string `xml:"type,attr"` // fail or unknown
-		Text    string `xml:",chardata"`
+		Text    string `xml:",cdata"`
 	}
 )
 
@@ -57,7 +58,7 @@ func CheckJUnit(w io.Writer, source string, results []analyze.TestResult) error 
 		one := junitCase{Name: r.Name, Class: source, File: source, Line: r.Line, Time: junitTime(r.Elapsed)}
 		if r.Outcome != analyze.TestPassed {
 			suite.Failures++
-			one.Failure = &junitFailure{Message: junitMessage(r), Type: r.Outcome.String(), Text: "\n" + checkDetails(source, r, false, "")}
+			one.Failure = &junitFailure{Message: junitMessage(r), Type: r.Outcome.String(), Text: xmlText("\n" + checkDetails(source, r, false, ""))}
 		}
 		suite.Cases = append(suite.Cases, one)
 	}
@@ -72,6 +73,18 @@ func CheckJUnit(w io.Writer, source string, results []analyze.TestResult) error 
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// xmlText is text without the characters that XML cannot have, which a CDATA
+// section would pass on.
+func xmlText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t', r == '\n', r >= ' ' && r <= 0xd7ff, r >= 0xe000 && r <= 0xfffd, r >= 0x10000:
+			return r
+		}
+		return '\ufffd'
+	}, s)
 }
 
 func junitTime(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
