@@ -25,7 +25,7 @@ func (s *Subject) Example(says string, q *question.Question, holds func(simulate
 		return nil
 	}
 	read.Packet.Host = s.host
-	got := s.Firewall().Walk(read.Packet, simulate.Options{Way: read.Way, Fixed: read.Fixed})
+	got := s.Indexed().Walk(read.Packet, simulate.Options{Way: read.Way, Fixed: read.Fixed})
 	if !holds(got) {
 		return nil
 	}
@@ -53,5 +53,5 @@ func (s *Subject) verdictOf(words string) simulate.Verdict {
 		return simulate.Unknown
 	}
 	q.Packet.Host = s.host
-	return s.Firewall().Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, NoTrace: true}).Verdict
+	return s.Indexed().Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, NoTrace: true}).Verdict
 }

@@ -115,10 +115,28 @@ func (f *rollout) exampleOf(b *space.Box, says string, holds func(simulate.Resul
 // keepNatural takes back what Sample changed without need.
 func keepNatural(p, natural *space.Point, b *space.Box) {
 	for d := range space.NumDims {
-		if v := b.Values(d); v != nil && space.Has(v, natural.At[d]) {
-			p.At[d] = natural.At[d]
+		was := p.At[d]
+		if p.At[d] = natural.At[d]; !b.Has(p) {
+			p.At[d] = was
 		}
 	}
+}
+
+// usual gives that part of a box's packets, of those that no take before number
+// below has, which people know best: new connections, of TCP.
+func (f *rollout) usual(b *space.Box, below int32) (left space.Box, some bool) {
+	fresh, ok := b.With(space.State, space.One(space.State, space.Num(packet.New)))
+	if ok {
+		if tcp, ok := fresh.With(space.Proto, space.One(space.Proto, space.Num(protoTCP))); ok {
+			if left, some = f.leftOf(&tcp, below); some {
+				return left, true
+			}
+		}
+		if left, some = f.leftOf(&fresh, below); some {
+			return left, true
+		}
+	}
+	return f.leftOf(b, below)
 }
 
 // fit gives a packet the interfaces of the hook, and a header that goes with its state.

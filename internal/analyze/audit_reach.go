@@ -12,29 +12,61 @@ import (
 
 // reachTries is how many packets of a visit are tried before it is asked
 // whether there are any at all.
-const reachTries = 6
+const reachTries = 4
 
-// reaches gives a packet that comes to a visit and matches; false if none does.
-// Nearly every rule has one that is found by trying.
-func (f *rollout) reaches(v *visit) (p space.Point, reached bool) {
-	if len(v.boxes) == 0 {
-		return p, false
-	}
-	for range reachTries {
-		p = f.point()
+// reaches reports whether any packet comes to a visit and matches. Nearly every
+// rule has one that is found by trying.
+func (f *rollout) reaches(v *visit) bool {
+	for range min(reachTries, reachTries*len(v.boxes)) {
+		p := f.point()
 		b := &v.boxes[f.random.IntN(len(v.boxes))]
 		if b.Sample(&p, f.random) && f.index.First(&p, int(v.first)) < 0 {
-			return p, true
+			return true
 		}
 	}
+	first := func(p *space.Point) int32 { return int32(f.index.First(p, int(v.first))) }
+	v.cover = nil
 	for i := range v.boxes {
-		if left, some := f.leftOf(&v.boxes[i], v.first); some {
-			p = f.point()
-			left.Sample(&p, f.random)
-			return p, true
+		cover, ok := f.chase(&v.boxes[i], first)
+		if !ok {
+			if _, some := f.leftOf(&v.boxes[i], v.first); some {
+				return true
+			}
+			cover = f.earlier(&v.boxes[i], v.first)
+		} else if len(cover) > 0 && cover[len(cover)-1] < 0 {
+			return true
 		}
+		v.cover = append(v.cover, f.reduced(&v.boxes[i], cover)...)
 	}
-	return p, false
+	return false
+}
+
+// maxChase is how many takes are chased before all are looked at at once.
+const maxChase = 256
+
+// chase collects takes that cover a box: a packet of it that is not covered yet
+// leads to the take that first gives it. A packet to which first gives none (-1)
+// ends the chase, and -1 ends the list. False if that did not come to an
+// end: masked comparisons can hide packets, and takes may be too many.
+func (f *rollout) chase(b *space.Box, first func(*space.Point) int32) (cover []int32, ok bool) {
+	var boxes []*space.Box
+	for len(cover) < maxChase {
+		var left space.Box
+		if b.Subtract(boxes, func(one space.Box) bool { left = one; return false }) {
+			return cover, true
+		}
+		p := f.point()
+		if !left.Sample(&p, f.random) {
+			return nil, false
+		}
+		t := first(&p)
+		cover = append(cover, t)
+		if t < 0 {
+			return cover, true
+		}
+		boxes = append(boxes, f.takes[t])
+	}
+	return nil, false
 }
 
 // leftOf gives some of a box's packets that no take before number below has.
@@ -69,43 +101,24 @@ func naturalPoint(family rule.Family, r *rand.Rand) (p space.Point) {
 }
 
 // takers are the rules that take all packets of a visit, as few as will do, in
-// the order of the walk. The visit must be one that nothing reaches.
+// the order of the walk. The visit must be one that nothing reaches, and that
+// was asked for.
 func (f *rollout) takers(v *visit) []int32 {
-	var all []int32 // visits
-	for i := range v.boxes {
-		for _, t := range f.coverOf(&v.boxes[i], v.first) {
-			all = append(all, f.owner[t])
-		}
+	visits := make([]int32, len(v.cover))
+	for i, t := range v.cover {
+		visits[i] = f.owner[t]
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	slices.Sort(visits)
+	return slices.Compact(visits)
 }
 
 // maxReduce is up to how many takes a cover is made smaller.
 const maxReduce = 48
 
-// coverOf is takes before number below that cover a box: a single one if there
-// is one, otherwise those that take its packets, without those that others
-// can stand in for.
-func (f *rollout) coverOf(b *space.Box, below int32) []int32 {
-	earlier := f.earlier(b, below)
-	for _, t := range earlier {
-		if f.takes[t].Covers(b) {
-			return []int32{t}
-		}
-	}
-	rest := space.Of(*b)
-	var cover []int32
-	for _, t := range earlier {
-		take := space.Of(*f.takes[t])
-		if !rest.Meets(take) {
-			continue
-		}
-		cover = append(cover, t)
-		if rest = rest.Minus(take); rest.IsEmpty() {
-			break
-		}
-	}
+// reduced is takes that cover a box without those that the others can stand in
+// for: the later ones are left out first.
+func (f *rollout) reduced(b *space.Box, cover []int32) []int32 {
+	slices.Sort(cover)
 	for i := len(cover) - 1; i >= 0 && len(cover) <= maxReduce; i-- {
 		without := slices.Delete(slices.Clone(cover), i, i+1)
 		if b.Subtract(f.boxesOf(without), func(space.Box) bool { return false }) {

@@ -31,8 +31,11 @@ type rollout struct {
 	index *space.Index
 	// effects are the visits that do something beside deciding: log, change,
 	// count, or remember.
-	effects []int32
-	policy  string
+	effects     []int32
+	effectBoxes []*space.Box // of the effects, without atoms
+	effectOwner []int32      // each one's visit
+	effectIndex *space.Index
+	policy      string
 	seen    map[simulate.Place][]int32
 	random  *rand.Rand
 }
@@ -47,6 +50,8 @@ type visit struct {
 	fate  string
 	first int32  // of takes: how many are before this visit's own
 	calls []call // the jumps that lead here, the outermost first
+	// cover are takes that have all packets of the visit, once reaches found none.
+	cover []int32
 }
 
 // call is a jump that a packet followed.
@@ -87,6 +92,13 @@ func newRollout(s *Subject, t *rule.Table, c *rule.Chain) *rollout {
 		return nil
 	}
 	f.index = space.NewIndex(f.takes)
+	for _, at := range f.effects {
+		for _, b := range f.visits[at].boxes {
+			b = b.WithoutLiterals()
+			f.effectBoxes, f.effectOwner = append(f.effectBoxes, &b), append(f.effectOwner, at)
+		}
+	}
+	f.effectIndex = space.NewIndex(f.effectBoxes)
 	return f
 }
 

@@ -140,7 +140,7 @@ func (s *Subject) lateExample(l *late) *Example {
 			if b, meets = b.With(space.State, space.One(space.State, space.Num(packet.New))); !meets {
 				continue
 			}
-			left, some := f.leftOf(&b, o.first)
+			left, some := f.usual(&b, o.first)
 			if !some {
 				continue
 			}

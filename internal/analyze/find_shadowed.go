@@ -30,8 +30,7 @@ func (s *Subject) deadRules() []dead {
 	for _, f := range s.Rollouts() {
 		for i := range f.visits {
 			if v := &f.visits[i]; !alive[v.Place] {
-				_, reached := f.reaches(v)
-				alive[v.Place] = reached
+				alive[v.Place] = f.reaches(v)
 			}
 		}
 	}
@@ -116,7 +115,9 @@ func findShadowed(_ *Auditor, s *Subject) (list []Finding) {
 		if same := s.sameAs(d); same > 0 {
 			f.Says = "never matches: an equal rule stands before it"
 		}
-		f.Severity = Warning
+		if isNet := isLast(d.rule) && d.Rule == len(s.Table(d.Table).Chain(d.Chain).Rules); isNet {
+			f.Severity = Note // it stands below all others for the case that one is changed
+		}
 		if s.fatesOf(d) == d.rollout.visits[d.rollout.seen[d.Place][0]].fate {
 			f.Severity, f.Says = Note, f.Says+", and does the same"
 		}
@@ -179,11 +180,10 @@ func findImpossible(_ *Auditor, s *Subject) (list []Finding) {
 		switch {
 		case s.Model().RuleSet(d.Place).IsEmpty():
 			f.Says = "never matches: no packet meets all of its conditions"
+		case s.lacks(d) != "":
+			f.Says = "never matches: " + s.lacks(d)
 		case len(v.calls) == 0:
 			f.Says = "never matches: chain " + d.rollout.base.Name + " has no such packets"
-			if d.rollout.base.Base.Type == "nat" && !s.inHook(d) {
-				f.Says += " (table nat sees the first packet of a connection only)"
-			}
 		default:
 			f.Says, f.Because = "never matches: packets that come here do not meet its conditions", "they come by"
 			f.Proof = s.callers(d)
@@ -194,12 +194,28 @@ func findImpossible(_ *Auditor, s *Subject) (list []Finding) {
 	return list
 }
 
-// inHook reports whether the rule's interfaces are what is not there.
-func (s *Subject) inHook(d *dead) bool {
+// lacks says what a built-in chain's packets do not have that a rule asks for;
+// "" if it asks for nothing of the kind.
+func (s *Subject) lacks(d *dead) string {
 	b := hookBox(d.rollout.base.Base)
-	b, _ = b.Replace(space.State, nil)
-	set := s.Model().RuleSet(d.Place)
-	return !set.Meets(space.Of(b))
+	set, chain := s.Model().RuleSet(d.Place), d.rollout.base.Name
+	for _, x := range [...]struct {
+		dim  space.Dim
+		text string
+	}{
+		{space.Out, "packets in " + chain + " have no outgoing interface yet"},
+		{space.In, "packets in " + chain + " have no incoming interface"},
+		{space.State, "table nat sees the first packet of a connection only"},
+	} {
+		v := b.Values(x.dim)
+		if v == nil {
+			continue
+		}
+		if one, _ := (space.Box{}).With(x.dim, v); !set.Meets(space.Of(one)) {
+			return x.text
+		}
+	}
+	return ""
 }
 
 // callers are the jumps that lead to a dead rule's chain.

@@ -34,7 +34,7 @@ func (s *Subject) uselessRules() []useless {
 		gone[d.Place] = true
 	}
 	for _, f := range s.Rollouts() {
-		w := comparison{rollout: f, gone: gone}
+		w := absence{rollout: f, gone: gone}
 		for at := len(f.visits) - 1; at >= 0; at-- {
 			v := &f.visits[at]
 			if v.fate == "" || gone[v.Place] || f.isEffect(int32(at)) || f.seen[v.Place][0] != int32(at) || !s.onlyIn(f, v.Place) {
@@ -64,8 +64,8 @@ func (f *rollout) isEffect(at int32) bool {
 	return is
 }
 
-// comparison asks what packets would meet without a rule.
-type comparison struct {
+// absence asks what packets would meet without a rule.
+type absence struct {
 	*rollout
 	gone map[simulate.Place]bool // rules that are not there
 	// opponents are takes that showed of other rules that they matter: they
@@ -78,7 +78,7 @@ type comparison struct {
 const maxOpponents = 24
 
 // useless reports whether the rule at a place changes nothing at any of its visits.
-func (w *comparison) useless(p simulate.Place) (useless, bool) {
+func (w *absence) useless(p simulate.Place) (useless, bool) {
 	visits := w.seen[p]
 	w.found = useless{Place: p, rule: w.visits[visits[0]].rule, rollout: w.rollout, visits: visits}
 	w.gone[p] = true
@@ -101,9 +101,22 @@ func (w *comparison) useless(p simulate.Place) (useless, bool) {
 	return w.found, true
 }
 
-// matters tries takes that showed it of other rules.
-func (w *comparison) matters(at int32) bool {
+// matters tries some of a visit's packets, and takes that showed it of other
+// rules; true if a packet is found that would meet another fate.
+func (w *absence) matters(at int32) bool {
 	v := &w.visits[at]
+	for range min(len(v.boxes)*reachTries, reachTries) {
+		p := w.point()
+		if !v.boxes[w.random.IntN(len(v.boxes))].Sample(&p, w.random) || w.index.First(&p, int(v.first)) >= 0 {
+			continue
+		}
+		if t := w.next(&p, v.first); w.fateOf(t) != v.fate {
+			if t >= 0 {
+				w.remember(t)
+			}
+			return true
+		}
+	}
 	for n, t := range w.opponents {
 		if t < v.first || w.gone[w.visits[w.owner[t]].Place] || w.fateOf(t) == v.fate {
 			continue
@@ -125,7 +138,7 @@ func (w *comparison) matters(at int32) bool {
 }
 
 // next is the take that has a point from number from on, without what is gone.
-func (w *comparison) next(p *space.Point, from int32) int32 {
+func (w *absence) next(p *space.Point, from int32) int32 {
 	for {
 		t := w.take(p, from)
 		if t < 0 || !w.gone[w.visits[w.owner[t]].Place] {
@@ -136,74 +149,107 @@ func (w *comparison) next(p *space.Point, from int32) int32 {
 }
 
 // same reports whether all packets of a box of a visit meet its fate behind it
-// too, and nothing that logs or counts before that.
-func (w *comparison) same(at int32, b *space.Box) bool {
+// too, and nothing that logs or counts before that: of each take with another
+// fate, of each effect, and of a policy with another fate, that they get none.
+func (w *absence) same(at int32, b *space.Box) bool {
 	v := &w.visits[at]
-	meeting := w.index.Meeting(nil, b)
-	rest := space.Of(*b)
-	effect, _ := slices.BinarySearch(w.effects, at+1)
-	for _, t := range meeting {
-		owner := w.owner[t]
-		if owner <= at || w.gone[w.visits[owner].Place] {
-			continue
-		}
-		for ; effect < len(w.effects) && w.effects[effect] <= owner; effect++ {
-			if w.touches(w.effects[effect], rest) {
-				return false
-			}
-		}
-		take := space.Of(*w.takes[t])
-		if !rest.Meets(take) {
-			continue
-		}
-		if w.fateOf(t) != v.fate {
-			if w.anyGets(rest.And(take), v.first) {
-				w.remember(t)
-				return false
-			}
-		} else {
-			w.found.followers = append(w.found.followers, owner)
-		}
-		if rest = rest.Minus(take); rest.IsEmpty() {
-			return true
-		}
-	}
-	for _, e := range w.effects[effect:] {
-		if w.touches(e, rest) {
+	var alike []int32
+	for _, t := range w.index.Meeting(nil, b) {
+		switch {
+		case w.owner[t] <= at || w.gone[w.visits[w.owner[t]].Place]:
+		case w.fateOf(t) == v.fate:
+			alike = append(alike, t)
+		case w.gets(at, b, w.takes[t], t):
+			w.remember(t)
 			return false
 		}
 	}
-	w.found.policy = true
-	return w.policy == v.fate || !w.anyGets(rest, v.first)
-}
-
-// touches reports whether any packet of a set meets the conditions that a rule
-// with an effect asks before it has the effect.
-func (w *comparison) touches(at int32, rest space.Set) bool {
-	if w.gone[w.visits[at].Place] {
+	for _, i := range w.effectIndex.Meeting(nil, b) {
+		e := w.effectOwner[i]
+		if e > at && !w.gone[w.visits[e].Place] && w.gets(at, b, w.effectBoxes[i], w.visits[e].first) {
+			return false
+		}
+	}
+	toPolicy := w.gets(at, b, &space.Box{}, int32(len(w.takes)))
+	if toPolicy && w.policy != v.fate {
 		return false
 	}
-	for _, b := range w.visits[at].boxes {
-		b = b.WithoutLiterals()
-		if rest.Meets(space.Of(b)) {
-			return true
-		}
-	}
-	return false
+	w.found.policy = w.found.policy || toPolicy
+	w.follow(at, b, alike)
+	return true
 }
 
-// anyGets reports whether any packet of a set passes the takes before number below.
-func (w *comparison) anyGets(s space.Set, below int32) bool {
-	boxes := s.Boxes()
-	for i := range boxes {
-		if _, some := w.leftOf(&boxes[i], below); some {
-			return true
+// gets reports whether any packet of both boxes passes all takes before number
+// below when the rule of a visit and what is gone are not there.
+func (w *absence) gets(at int32, b, other *space.Box, below int32) bool {
+	both, meets := b.And(other)
+	if !meets {
+		return false
+	}
+	if p := w.point(); both.Sample(&p, w.random) && w.passes(at, &p, below) {
+		return true
+	}
+	cover, ok := w.chase(&both, func(p *space.Point) int32 {
+		t := int32(w.index.First(p, int(below)))
+		if t >= 0 && w.isAway(at, t) {
+			t = w.next(p, t+1)
+		}
+		if t >= below {
+			t = -1
+		}
+		return t
+	})
+	if ok {
+		return len(cover) > 0 && cover[len(cover)-1] < 0
+	}
+	var takes []*space.Box
+	for _, t := range w.earlier(&both, below) {
+		if !w.isAway(at, t) {
+			takes = append(takes, w.takes[t])
 		}
 	}
-	return false
+	return !both.Subtract(takes, func(space.Box) bool { return false })
 }
 
-func (w *comparison) remember(t int32) {
+// isAway reports whether a take is that of the visit's rule, or of one that is gone.
+func (w *absence) isAway(at, take int32) bool {
+	place := w.visits[w.owner[take]].Place
+	return place == w.visits[at].Place || w.gone[place]
+}
+
+// passes is gets for one packet.
+func (w *absence) passes(at int32, p *space.Point, below int32) bool {
+	first := w.visits[at].first
+	if w.index.First(p, int(first)) >= 0 {
+		return false
+	}
+	t := w.next(p, first)
+	return t < 0 || t >= below
+}
+
+// maxFollowers is how many rules a proof of uselessness names.
+const maxFollowers = 32
+
+// follow notes which of some takes give packets of a box the visit's fate.
+func (w *absence) follow(at int32, b *space.Box, alike []int32) {
+	for _, t := range alike {
+		if len(w.found.followers) >= maxFollowers {
+			return
+		}
+		both, meets := b.And(w.takes[t])
+		if !meets {
+			continue
+		}
+		for range 4 {
+			if p := w.point(); both.Sample(&p, w.random) && w.index.First(&p, int(w.visits[at].first)) < 0 && w.next(&p, w.visits[at].first) == t {
+				w.found.followers = append(w.found.followers, w.owner[t])
+				break
+			}
+		}
+	}
+}
+
+func (w *absence) remember(t int32) {
 	w.opponents = append([]int32{t}, w.opponents...)
 	w.opponents = w.opponents[:min(len(w.opponents), maxOpponents)]
 }
@@ -221,7 +267,7 @@ func findUseless(_ *Auditor, s *Subject) (list []Finding) {
 		if u.policy {
 			f.Proof = append(f.Proof, s.Ref(u.Table, u.rollout.base.Name, 0))
 			if len(u.followers) == 0 {
-				f.Says, f.Because = "changes nothing: the policy does the same with its packets ("+fate+")", "its packets go on to the policy"
+				f.Says = "changes nothing: the policy does the same with its packets (" + fate + ")"
 			}
 		}
 		f.Example = s.uselessExample(u)
@@ -235,15 +281,18 @@ func findUseless(_ *Auditor, s *Subject) (list []Finding) {
 // uselessExample is a packet that the rule decides, and whose fate is the same
 // without it.
 func (s *Subject) uselessExample(u *useless) *Example {
+	const says = "the same without the rule"
+	holds := func(got simulate.Result) bool { return meets(got, u.Place) && got.Verdict != simulate.Unknown }
 	for _, at := range u.visits {
 		v := &u.rollout.visits[at]
 		for i := range v.boxes {
-			left, some := u.rollout.leftOf(&v.boxes[i], v.first)
-			if !some {
-				continue
-			}
-			if e := u.rollout.exampleOf(&left, "the same without the rule", func(got simulate.Result) bool { return meets(got, u.Place) && got.Verdict != simulate.Unknown }); e != nil {
+			if e := u.rollout.exampleOf(&v.boxes[i], says, holds); e != nil {
 				return e
+			}
+			if left, some := u.rollout.usual(&v.boxes[i], v.first); some {
+				if e := u.rollout.exampleOf(&left, says, holds); e != nil {
+					return e
+				}
 			}
 		}
 	}
