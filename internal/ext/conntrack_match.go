@@ -106,14 +106,54 @@ func (m *Conntrack) matchConnection(p *packet.Packet) packet.Answer {
 			told = reply
 		}
 		ask(xtConntrackOrigSrc<<i, told && a.IsValid(), m.Addr[i].has(a))
-		// Of other protocols the kernel compares what it has in the ports'
-		// place, such as an echo's identifier, which a Tuple has not.
-		ask(xtConntrackOrigPort<<i, told && hasPorts(proto), m.Port[i].has(ports[i]))
+		ask(xtConntrackOrigPort<<i, told && tuplesHavePorts(c), m.Port[i].has(ports[i]))
 	}
 	// NONE has no bit: alone it is never met, and inverted always (Linux 6.18).
 	ask(xtConntrackStatus, p.Has(packet.KnowStatus) || m.Status == 0, uint32(m.Status)&c.Status != 0)
 	ask(xtConntrackExpires, p.Has(packet.KnowExpire), c.Expire >= m.Expires[0] && c.Expire <= m.Expires[1])
 	return answer
+}
+
+// tuplesHavePorts reports whether what the kernel has in the ports' place was
+// told: nothing for protocols that it does not know, an identifier, type and
+// code for ICMP, whose Original.DstPort is never 0. GRE's keys are in no Tuple,
+// and of DCCP only some kernels know the ports (Linux 6.18 does not).
+func tuplesHavePorts(c *packet.Connection) bool {
+	switch c.Original.Proto {
+	case 1, 58:
+		return c.Original.DstPort != 0
+	}
+	return c.Original.Proto != 47 && c.Original.Proto != 33
+}
+
+// NewTuples gives both directions of the connection that a packet begins, as the
+// kernel notes them; false if addresses or ports were not told. With ICMP
+// SrcPort is the identifier and DstPort type and code, or both 0 if the
+// packet's bytes were not told.
+func NewTuples(p *packet.Packet) (original, reply packet.Tuple, known bool) {
+	if !p.Src.IsValid() || !p.Dst.IsValid() || hasPorts(p.Proto) && !p.Has(packet.KnowPorts) {
+		return original, reply, false
+	}
+	original = packet.Tuple{Src: p.Src, Dst: p.Dst, Proto: p.Proto}
+	reply = packet.Tuple{Src: p.Dst, Dst: p.Src, Proto: p.Proto}
+	if hasPorts(p.Proto) {
+		original.SrcPort, original.DstPort = p.Transport.Src, p.Transport.Dst
+		reply.SrcPort, reply.DstPort = p.Transport.Dst, p.Transport.Src
+	}
+	if b := transportBytes(p); (p.Proto == 1 || p.Proto == 58) && len(b) >= 6 {
+		id, code := uint16(b[4])<<8|uint16(b[5]), uint16(b[1])
+		original.SrcPort, original.DstPort = id, uint16(b[0])<<8|code
+		reply.SrcPort, reply.DstPort = id, uint16(replyType(p.Proto, b[0]))<<8|code
+	}
+	return original, reply, true
+}
+
+// replyType is the type of the answer to an ICMP request.
+func replyType(proto, request uint8) uint8 {
+	if proto == 1 && request == 8 {
+		return 0
+	}
+	return request + 1
 }
 
 // connectionProto is the protocol of the packet's connection: the packet's own,

@@ -213,7 +213,47 @@ func (m *DCCP) Match(p *packet.Packet) packet.Answer {
 		answer = answer.And(one)
 	}
 	if m.Given&xtDCCPOption != 0 {
-		answer = answer.And(packet.Unknown)
+		answer = answer.And(m.matchOption(transportBytes(p)))
 	}
 	return answer
+}
+
+// matchOption looks for the option in a DCCP header (RFC 4340, section 5).
+func (m *DCCP) matchOption(b []byte) packet.Answer {
+	if len(b) < 12 {
+		return packet.Unknown
+	}
+	at, end := dccpHeaderLen(b), int(b[4])*4
+	if end > len(b) {
+		return packet.Unknown
+	}
+	for found := false; ; {
+		if at >= end || found {
+			return packet.Of(found).Invert(m.Not&xtDCCPOption != 0)
+		}
+		found = b[at] == m.Option
+		switch {
+		case b[at] < 32 || at+1 >= end:
+			at++
+		default:
+			at += max(1, int(b[at+1]))
+		}
+	}
+}
+
+// dccpHeaderLen is the length of a DCCP header without its options.
+func dccpHeaderLen(b []byte) int {
+	n := 12
+	if b[8]&1 != 0 { // long sequence numbers
+		n = 16
+	}
+	switch b[8] >> 1 & 15 {
+	case 0: // REQUEST
+		return n + 4
+	case 2: // DATA
+		return n
+	case 1, 7: // RESPONSE, RESET
+		return n + 12
+	}
+	return n + 8
 }

@@ -124,15 +124,21 @@ func (m *ECNMatch) Match(p *packet.Packet) packet.Answer {
 }
 
 // tcp answers the condition of one TCP flag. What a later fragment has in its
-// place is not a header, which the kernel does not mind.
+// place is not a header, which the kernel does not mind; too little of it is no
+// match, inverted or not.
 func (m *ECNMatch) tcp(p *packet.Packet, bit, tcpFlag uint8) packet.Answer {
-	switch {
+	flags := p.Transport.Flags
+	switch b := laterFragment(p); {
 	case m.Given&bit == 0:
 		return packet.Yes
-	case !p.Has(packet.KnowFlags) || p.Fragment:
+	case p.Fragment && p.Bytes == nil, !p.Fragment && !p.Has(packet.KnowFlags):
 		return packet.Unknown
+	case p.Fragment && len(b) < 20:
+		return packet.No
+	case p.Fragment:
+		flags = b[13]
 	}
-	return packet.Of((p.Transport.Flags&tcpFlag != 0) != (m.Not&bit != 0))
+	return packet.Of((flags&tcpFlag != 0) != (m.Not&bit != 0))
 }
 
 // Space is what Match lets through; what a fragment has in place of TCP's flags

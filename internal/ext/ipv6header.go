@@ -159,8 +159,7 @@ func (m *IPv6Header) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 }
 
 // Match compares sets of headers. Soft, each of those asked for must be there,
-// or inverted, each must be missing; the kernel inverts the exact comparison by
-// asking for all other headers instead.
+// or inverted, each must be missing; otherwise these must be there and no others.
 func (m *IPv6Header) Match(p *packet.Packet) packet.Answer {
 	if !p.Has(packet.KnowExtensions) {
 		return packet.Unknown
@@ -174,11 +173,10 @@ func (m *IPv6Header) Match(p *packet.Packet) packet.Answer {
 	} else {
 		has |= ipv6HeaderProto
 	}
-	want := m.Headers ^ flag[uint8](m.Not, 0xff)
 	if m.Soft {
-		return packet.Of((has^want)&m.Headers == 0)
+		return packet.Of((has^flag[uint8](m.Not, 0xff))&m.Headers == m.Headers)
 	}
-	return packet.Of(has == want)
+	return packet.Of((has == m.Headers) != m.Not)
 }
 
 // ipv6HeaderBit is the bit of a header's number; 0 for an upper layer's.

@@ -21,6 +21,16 @@ func transportBytes(p *packet.Packet) []byte {
 	return nil
 }
 
+// laterFragment gives what xt matches that do not ask for fragments take for the
+// transport header of a second or further one: in IPv4 what stands in its place,
+// in IPv6 the packet from its beginning (Linux 6.18, by counters).
+func laterFragment(p *packet.Packet) []byte {
+	if p.Family == rule.IPv6 {
+		return p.Bytes
+	}
+	return transportBytes(p)
+}
+
 // Numbers of IPv6 headers, as in the Next Header field.
 const (
 	headerHop      = 0

@@ -63,7 +63,7 @@ func (t *Redirect) Read(r *nft.InfoReader, _ uint8, f rule.Family) error { retur
 func (t *Redirect) Mutate(p *packet.Packet) {
 	switch {
 	case p.Hook != rule.Output:
-		t.translateTo(p, false, interfaceAddress(p, p.In, p.Src))
+		t.translateTo(p, false, interfaceAddress(p, p.In, netip.Addr{}))
 	case p.Family == rule.IPv6:
 		t.translateTo(p, false, netip.IPv6Loopback())
 	default:

@@ -25,6 +25,10 @@ func rewriteBytes(p *packet.Packet) {
 	switch {
 	case p.Fragment:
 		return
+	case p.Proto == 132 && len(transport) >= 12:
+		rewriteTransport(p, transport)
+		rewriteCRC(transport)
+		return
 	case !whole, hasPorts(p.Proto) && at < 0:
 		p.Bytes = nil // cut off, or with a checksum of another kind
 		return
@@ -56,13 +60,26 @@ func mendChecksum(p *packet.Packet, old, transport []byte, at int) {
 	binary.BigEndian.PutUint16(transport[at:], sum)
 }
 
+// rewriteCRC computes SCTP's checksum anew, as the kernel does (RFC 9260, appendix A).
+func rewriteCRC(b []byte) {
+	binary.LittleEndian.PutUint32(b[8:], 0)
+	c := ^uint32(0)
+	for _, x := range b {
+		c ^= uint32(x)
+		for range 8 {
+			c = c>>1 ^ 0x82f63b78&-(c&1)
+		}
+	}
+	binary.LittleEndian.PutUint32(b[8:], ^c)
+}
+
 // checksumOffset is where the transport header has its checksum of the kind
 // that covers addresses; -1 if it has none.
 func checksumOffset(proto uint8) int {
 	switch proto {
 	case 6:
 		return 16
-	case 17:
+	case 17, 136:
 		return 6
 	case 58:
 		return 2

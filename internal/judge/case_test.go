@@ -108,7 +108,7 @@ func (h *host) load(r *ruleset, readBack bool) (*loaded, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, r)
+		return nil, err
 	}
 	return &loaded{rs, simulate.New(rs)}, nil
 }
@@ -255,7 +255,7 @@ func (h *host) mustAgree(t *testing.T, r *ruleset, list []shot, readBack bool) {
 	t.Helper()
 	out, err := h.judge(r, list, readBack)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%v", err, h.refused(r))
 	}
 	if len(out) == 0 {
 		return
@@ -278,6 +278,18 @@ func (h *host) mustAgree(t *testing.T, r *ruleset, list []shot, readBack bool) {
 		fmt.Fprintln(&b, d.text)
 	}
 	t.Errorf("kernel and simulator disagree (as read back: %v)\n%s%s", readBack, r, b.String())
+}
+
+// refused gives the part of a ruleset for which the host refuses it.
+func (h *host) refused(r *ruleset) *ruleset {
+	for i := len(r.rules) - 1; i >= 0; i-- {
+		less := *r
+		less.rules = slices.Delete(slices.Clone(r.rules), i, i+1)
+		if _, err := h.load(&less, false); err != nil {
+			r = &less
+		}
+	}
+	return r.withoutIdle()
 }
 
 // shrinkPackets halves the packets while a half still shows a disagreement.

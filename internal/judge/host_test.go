@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -11,9 +12,11 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	facts "moat/internal/host"
 	"moat/internal/kernel"
 	"moat/internal/kernel/nft"
 	"moat/internal/lab"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -28,6 +31,7 @@ type host struct {
 	ct      *tracker
 	in      map[string]int     // interface of the host: packet socket at the other end of its link
 	mac     map[string][6]byte // interface of the host: its address
+	facts   *facts.Facts       // what the simulator is told of the host
 	out     int                // raw socket on the host
 	bell    int                // packet socket on the host, which hears the end of a batch
 }
@@ -80,7 +84,7 @@ func newHost(t testing.TB, f rule.Family, tracked bool) *host {
 	if h.wire, err = l.Host("wire"); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []func() error{h.settle, func() error { return h.connect(l) }, h.open, h.makeSets, h.addJudge} {
+	for _, step := range []func() error{h.settle, func() error { return h.connect(l) }, h.open, h.makeSets, h.readFacts, h.addJudge, h.strict} {
 		if err := step(); err != nil {
 			t.Fatalf("%s host: %v", f, err)
 		}
@@ -195,6 +199,32 @@ func (h *host) open() error {
 			return err
 		}
 		return unix.SetsockoptInt(h.out, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)
+	})
+}
+
+// strict makes a TCP packet out of nothing invalid, unless it is a SYN.
+func (h *host) strict() error {
+	if !h.tracked {
+		return nil
+	}
+	return h.under.SetSysctl("netfilter/nf_conntrack_tcp_loose", "0")
+}
+
+// readFacts reads them once all addresses are in use.
+func (h *host) readFacts() error {
+	return h.under.Do(func() error {
+		return lab.WaitFor(lab.LongWait, func() (ready bool, err error) {
+			if h.facts, err = facts.Read(); err != nil {
+				return false, err
+			}
+			for _, text := range append(own4[:], own6[:]...) {
+				p := packet.Packet{Family: h.family, Dst: netip.MustParseAddr(text), In: links[0].name}
+				if r, known := h.facts.Route(&p); !r.Local || !known {
+					return false, nil
+				}
+			}
+			return true, nil
+		})
 	})
 }
 

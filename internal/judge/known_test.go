@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 
 	"moat/internal/packet"
 )
@@ -100,8 +101,7 @@ func (g *generator) translated(c *connection) {
 }
 
 func isOwn(a netip.Addr) bool {
-	t, _ := facts{}.AddressType(a, "")
-	return t == typeLocal
+	return slices.Contains(own4[:], a.String()) || slices.Contains(own6[:], a.String())
 }
 
 // bodyOf makes a packet of one direction of a connection.

@@ -12,14 +12,16 @@ type maker struct {
 	proto   string // protocols with which it can be written, as words; "" for all
 	hooks   string // built-in chains in which the kernel takes it, as words; "" for all
 	family  int    // 4 or 6; 0 for both
+	tables  string // as words; "" for all
 	tracked bool   // it asks for the connection
 	make    func(*generator) string
 }
 
 // fits reports whether the maker can be used in a rule. A user-defined chain
 // may be entered from any hook, so that it takes what all hooks take.
-func (m *maker) fits(g *generator, chain, proto string) bool {
-	return (m.proto == "" || slices.Contains(strings.Fields(m.proto), proto)) &&
+func (m *maker) fits(g *generator, table, chain, proto string) bool {
+	return (m.tables == "" || slices.Contains(strings.Fields(m.tables), table)) &&
+		(m.proto == "" || slices.Contains(strings.Fields(m.proto), proto)) &&
 		(m.hooks == "" || slices.Contains(strings.Fields(m.hooks), chain)) &&
 		(m.family == 0 || m.family == 6 == g.v6()) && (!m.tracked || g.tracked)
 }
@@ -33,7 +35,7 @@ func (g *generator) match(table, chain, proto string) string {
 	var fit, special []*maker
 	for i := range makers {
 		m := &makers[i]
-		if !m.fits(g, chain, proto) || table == "raw" && m.tracked && g.chance(50) {
+		if !m.fits(g, table, chain, proto) || table == "raw" && m.tracked && g.chance(50) {
 			continue
 		}
 		fit = append(fit, m)
@@ -87,7 +89,7 @@ var makers = [...]maker{
 		return "-m pkttype " + g.not() + "--pkt-type " + pick(g, []string{"unicast", "broadcast", "multicast"})
 	}},
 	{name: "mac", hooks: "PREROUTING INPUT FORWARD", make: func(g *generator) string { return "-m mac " + g.not() + "--mac-source " + pick(g, macs[:]) }},
-	{name: "rpfilter", hooks: "PREROUTING", make: func(g *generator) string {
+	{name: "rpfilter", tables: "raw mangle", hooks: "PREROUTING", make: func(g *generator) string {
 		return "-m rpfilter" + g.some(" --loose", 40) + g.some(" --invert", 40) + g.some(" --accept-local", 30)
 	}},
 	// Never in user-defined chains: the kernel does not look from where these are
@@ -112,7 +114,7 @@ var makers = [...]maker{
 	{name: "connlabel", tracked: true, make: func(g *generator) string { return "-m connlabel " + g.not() + "--label 5" }},
 	{name: "helper", tracked: true, make: func(g *generator) string { return "-m helper " + g.not() + "--helper ftp" }},
 	{name: "ipv6header", family: 6, make: func(g *generator) string {
-		return "-m ipv6header " + g.some("--soft ", 50) + g.not() + "--header " + g.list([]string{"hop", "dst", "route", "frag", "auth", "esp", "none", "proto"})
+		return "-m ipv6header " + g.some("--soft ", 50) + g.not() + "--header " + g.list([]string{"hop", "dst", "route", "frag", "auth", "esp", "none", "prot"})
 	}},
 	{name: "frag", family: 6, make: (*generator).matchFrag},
 	{name: "hbh", family: 6, make: func(g *generator) string { return "-m hbh " + g.headerOptions("hbh") }},

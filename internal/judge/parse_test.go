@@ -34,18 +34,19 @@ func parse4(p *packet.Packet, b []byte) {
 	}
 }
 
-// parse6 follows the extension headers as the kernel does: to the first header
-// that is none of them, and not behind the header of a second fragment.
+// parse6 follows the extension headers, though not behind the header of a second
+// fragment. AH is one of them and the transport header too: -p sees no protocol
+// behind it.
 func parse6(p *packet.Packet, b []byte) {
 	p.Family, p.TOS, p.TTL, p.Known = rule.IPv6, b[0]<<4|b[1]>>4, b[7], p.Known|packet.KnowExtensions
 	p.Src, p.Dst = netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:]))
-	next, rest := b[6], b[40:]
+	next, rest, transport := b[6], b[40:], []byte(nil)
 	for {
 		n := 0
 		switch next {
 		case 0, 43, 60:
 			n = int(rest[1])*8 + 8
-		case 51:
+		case protoAH:
 			n = int(rest[1])*4 + 8
 		case 44:
 			n = 8
@@ -56,20 +57,20 @@ func parse6(p *packet.Packet, b []byte) {
 		if n == 0 || n > len(rest) {
 			break
 		}
+		if next == protoAH && p.Proto == 0 {
+			p.Proto, transport = next, rest
+		}
 		p.Extensions = append(p.Extensions, packet.Extension{Proto: next, Data: rest[:n]})
 		next, rest = rest[0], rest[n:]
 		if p.Fragment {
 			break
 		}
 	}
-	p.Proto = next
-	if !p.Fragment {
-		parseTransport(p, rest)
+	if p.Proto == 0 {
+		p.Proto, transport = next, rest
 	}
-	for _, x := range p.Extensions { // the SPI of AH may stand before the transport header
-		if x.Proto == protoAH {
-			p.Transport.SPI, p.Known = binary.BigEndian.Uint32(x.Data[4:]), p.Known|packet.KnowSPI
-		}
+	if !p.Fragment {
+		parseTransport(p, transport)
 	}
 }
 

@@ -223,17 +223,28 @@ func (g *generator) otherProtocol(s *shot, d *draft) {
 		d.body = sctpBody(g.port(), g.port(), tag, chunks)
 	case 1:
 		d.proto = protoDCCP
+		if g.tracked { // some kernels know its ports, Linux 6.18 does not
+			d.proto, d.body = 89, make([]byte, 16)
+			return
+		}
 		d.body = dccpBody(g.port(), g.port(), 0, []byte(pick(g, []string{"", "\x00\x00\x00\x00", "\x20\x03\x01\x00"})))
 	case 2:
 		d.proto, d.body = protoESP, append(word, make([]byte, 12)...)
 	case 3:
 		d.proto, d.body = protoAH, append([]byte{59, 4, 0, 0}, append(word, make([]byte, 16)...)...)
 		if g.v6() { // AH is an extension header there
+			if g.tracked { // which hides the protocol from rules, but not from connection tracking
+				d.proto, d.body = protoESP, append(word, make([]byte, 12)...)
+				return
+			}
 			d.proto, d.body = protoUDP, portsBody(g.port(), g.port(), nil)
 			d.extensions = []extension{{51, append([]byte{4, 0, 0}, append(word, make([]byte, 16)...)...)}}
 		}
 	case 4:
 		d.proto, d.body = protoUDPLite, portsBody(g.port(), g.port(), g.payload())
+		if g.tracked && s.dev != "" { // kernels differ in what they make of its checksum
+			d.proto = protoUDP
+		}
 	case 5:
 		d.proto, d.body = protoIPComp, append([]byte{59, 0, 0, byte(g.IntN(4))}, make([]byte, 8)...)
 	default:

@@ -25,15 +25,14 @@ type shot struct {
 // told is the packet as the simulator is told of it, and its way.
 func (h *host) told(s *shot) (packet.Packet, simulate.Way) {
 	p := parse(s.bytes)
-	world := facts{h.elements()}
-	p.Host = world
+	p.Host = h.facts
 	p.Known |= packet.KnowPolicy | packet.KnowPhysical | packet.KnowGroups
 	if h.tracked {
 		h.tellConnection(s, &p)
 	}
-	route, _ := world.Route(&p)
 	if s.dev == "" {
-		p.ArrivedLocal, p.Out, p.OutGroup = true, route.Out, groupOf(route.Out)
+		route, _ := h.facts.Route(&p)
+		p.ArrivedLocal, p.Out, p.OutGroup = true, route.Out, route.OutGroup
 		if route.Local {
 			p.Out = "lo"
 		}
@@ -48,10 +47,11 @@ func (h *host) told(s *shot) (packet.Packet, simulate.Way) {
 	case s.to[0]&1 != 0:
 		p.PacketType = packet.ToMulticast
 	}
+	route, _ := h.facts.Route(&p)
 	if route.Local {
 		return p, simulate.In
 	}
-	p.Out, p.OutGroup = route.Out, groupOf(route.Out)
+	p.Out, p.OutGroup = route.Out, route.OutGroup
 	return p, simulate.Through
 }
 
@@ -78,9 +78,6 @@ func (h *host) tellConnection(s *shot, p *packet.Packet) {
 	}
 	p.Known |= packet.KnowStatus | packet.KnowConnMark | packet.KnowDirection | packet.KnowOriginal | packet.KnowReplyTuple |
 		packet.KnowConnLabels | packet.KnowConnHelper
-	if c.Original.Proto == protoICMP || c.Original.Proto == protoICMPv6 {
-		c.Original.SrcPort, c.Original.DstPort, c.ReplyTuple.SrcPort, c.ReplyTuple.DstPort = 0, 0, 0, 0
-	}
 }
 
 // seen is the connection's status as rules see it with a packet: the kernel

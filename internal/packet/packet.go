@@ -204,7 +204,9 @@ const (
 	StatusDNAT      = 1 << 5
 )
 
-// Tuple is one direction of a connection.
+// Tuple is one direction of a connection. In the place of ports the kernel has,
+// for ICMP, the identifier and the type and code (0: not told), and nothing for
+// protocols that it does not know.
 type Tuple struct {
 	Src, Dst         netip.Addr
 	SrcPort, DstPort uint16

@@ -42,13 +42,13 @@ func (s *state) track() {
 		c.Helper = ""
 		s.p.Known |= packet.KnowConnHelper
 	}
-	if s.p.Has(packet.KnowOriginal) || !s.p.Src.IsValid() || !s.p.Dst.IsValid() || !s.p.Has(packet.KnowPorts) {
+	if s.p.Has(packet.KnowOriginal) {
 		return
 	}
-	t := &s.p.Transport
-	c.Original = packet.Tuple{Src: s.p.Src, Dst: s.p.Dst, SrcPort: t.Src, DstPort: t.Dst, Proto: s.p.Proto}
-	c.ReplyTuple = packet.Tuple{Src: s.p.Dst, Dst: s.p.Src, SrcPort: t.Dst, DstPort: t.Src, Proto: s.p.Proto}
-	s.p.Known |= packet.KnowOriginal | packet.KnowReplyTuple
+	if original, reply, known := ext.NewTuples(&s.p); known {
+		c.Original, c.ReplyTuple = original, reply
+		s.p.Known |= packet.KnowOriginal | packet.KnowReplyTuple
+	}
 }
 
 // nat translates the packet: by the rules of the station's chain if it is the
