@@ -36,8 +36,8 @@ type rollout struct {
 	effectOwner []int32      // each one's visit
 	effectIndex *space.Index
 	policy      string
-	seen    map[simulate.Place][]int32
-	random  *rand.Rand
+	seen        map[simulate.Place][]int32
+	random      *rand.Rand
 }
 
 // visit is one coming of packets to a rule.

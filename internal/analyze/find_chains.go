@@ -3,6 +3,7 @@ package analyze
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"moat/internal/change"
 	"moat/internal/rule"
@@ -57,45 +58,71 @@ func reachedChains(t *rule.Table, jumps []jump) map[*rule.Chain]bool {
 	return reached
 }
 
-// findUnreachedChains finds user-defined chains to which nothing leads.
+// findUnreachedChains finds user-defined chains to which nothing leads. Programs
+// make them by the dozen, so those of a table are one finding.
 func findUnreachedChains(_ *Auditor, s *Subject) (list []Finding) {
 	for _, t := range s.Tables {
 		jumps := jumpsOf(t)
 		reached := reachedChains(t, jumps)
+		var lost []*rule.Chain
 		for _, c := range t.Chains {
-			if reached[c] {
-				continue
+			if !reached[c] {
+				lost = append(lost, c)
 			}
-			f := Finding{
-				Place: s.Ref(t.Name, c.Name, 0), Says: "no rule jumps to this chain",
-				Proof: []Ref{s.Ref(t.Name, c.Name, 0)},
-			}
-			for _, j := range jumps {
-				if j.to == c && j.from != c {
-					if len(f.Proof) == 1 && f.Proof[0].Rule == 0 {
-						f.Proof = nil
-					}
-					f.Says, f.Because = "only chains jump here to which nothing leads", "nothing leads to"
-					f.Proof = append(f.Proof, s.Ref(t.Name, j.from.Name, j.number))
-				}
-			}
-			f.Fix = s.removeChain(t, c, jumps)
-			list = append(list, f)
 		}
+		if len(lost) == 0 {
+			continue
+		}
+		f := Finding{Place: s.chainsPlace(t, lost), Says: "no rule jumps to this chain"}
+		callers := s.jumpsTo(t, lost, jumps)
+		switch {
+		case len(lost) > 1:
+			f.Says = fmt.Sprintf("nothing leads to %d chains: %s", len(lost), chainNames(lost))
+		case len(callers) > 0:
+			f.Says = "only rules of this chain jump to it"
+		}
+		f.Because = "they are"
+		for _, c := range lost {
+			f.Proof = append(f.Proof, s.Ref(t.Name, c.Name, 0))
+		}
+		if len(callers) > 0 {
+			f.Because, f.Proof = "rules jump there only from chains to which nothing leads", callers
+		}
+		f.Fix = s.removeChains(t, lost)
+		list = append(list, f)
 	}
 	return list
 }
 
-// removeChain removes a chain that nothing leads to, with the chains that jump to it.
-func (s *Subject) removeChain(t *rule.Table, c *rule.Chain, jumps []jump) *Fix {
-	gone := []*rule.Chain{c}
-	for i := 0; i < len(gone); i++ {
-		for _, j := range jumps {
-			if j.to == gone[i] && !slices.Contains(gone, j.from) {
-				gone = append(gone, j.from)
-			}
+// chainsPlace is the place of a finding about chains: the chain, or of several the table.
+func (s *Subject) chainsPlace(t *rule.Table, chains []*rule.Chain) Ref {
+	if len(chains) == 1 {
+		return s.Ref(t.Name, chains[0].Name, 0)
+	}
+	return s.Ref(t.Name, "", 0)
+}
+
+// chainNames lists chains.
+func chainNames(chains []*rule.Chain) string {
+	names := make([]string, len(chains))
+	for i, c := range chains {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// jumpsTo are the rules that jump to one of some chains.
+func (s *Subject) jumpsTo(t *rule.Table, chains []*rule.Chain, jumps []jump) (refs []Ref) {
+	for _, j := range jumps {
+		if slices.Contains(chains, j.to) {
+			refs = append(refs, s.Ref(t.Name, j.from.Name, j.number))
 		}
 	}
+	return refs
+}
+
+// removeChains removes chains that nothing else leads to.
+func (s *Subject) removeChains(t *rule.Table, gone []*rule.Chain) *Fix {
 	var ops []change.Op
 	for _, g := range gone {
 		if len(g.Rules) > 0 {
@@ -105,51 +132,64 @@ func (s *Subject) removeChain(t *rule.Table, c *rule.Chain, jumps []jump) *Fix {
 	for _, g := range gone {
 		ops = append(ops, change.Op{Kind: change.DeleteChain, Table: t.Name, Chain: g.Name})
 	}
-	return s.Fix("removes the chain", ops, func(after *Subject) bool {
-		return after.Table(t.Name).Chain(c.Name) == nil && s.SameFate(after, s.Probes())
+	return s.Fix("removes "+plural(len(gone), "the chain", "the chains"), ops, func(after *Subject) bool {
+		return !slices.ContainsFunc(gone, func(c *rule.Chain) bool { return after.Table(t.Name).Chain(c.Name) != nil }) && s.SameFate(after, s.Probes())
 	})
 }
 
-// findEmptyChains finds chains without rules to which rules jump.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// findEmptyChains finds chains without rules to which rules jump, of a table as
+// one finding.
 func findEmptyChains(_ *Auditor, s *Subject) (list []Finding) {
 	for _, t := range s.Tables {
 		jumps := jumpsOf(t)
 		reached := reachedChains(t, jumps)
+		var empty []*rule.Chain
 		for _, c := range t.Chains {
-			if c.Base != nil || len(c.Rules) > 0 || !reached[c] {
-				continue
+			if c.Base == nil && len(c.Rules) == 0 && reached[c] && !isGoneTo(c, jumps) {
+				empty = append(empty, c)
 			}
-			f := Finding{Place: s.Ref(t.Name, c.Name, 0), Says: "the chain is empty: packets that jump here come back as they were", Because: "it is called by"}
-			goes := false // a goto does not come back to the rule behind it
-			for _, j := range jumps {
-				if j.to == c {
-					f.Proof = append(f.Proof, s.Ref(t.Name, j.from.Name, j.number))
-					goes = goes || j.from.Rules[j.number-1].Target.(rule.Jump).Goto
-				}
-			}
-			if goes {
-				f.Says = "the chain is empty"
-			} else {
-				f.Fix = s.removeEmpty(t, c, jumps)
-			}
-			list = append(list, f)
 		}
+		if len(empty) == 0 {
+			continue
+		}
+		f := Finding{Place: s.chainsPlace(t, empty), Because: "called by", Proof: s.jumpsTo(t, empty, jumps)}
+		f.Says = "the chain is empty: packets that jump to it come back as they were"
+		if len(empty) > 1 {
+			f.Says = fmt.Sprintf("%d chains that rules jump to are empty: %s", len(empty), chainNames(empty))
+		}
+		f.Fix = s.removeEmpty(t, empty, jumps)
+		list = append(list, f)
 	}
 	return list
 }
 
-// removeEmpty removes a chain without rules, and the jumps to it: those of a
+// isGoneTo reports whether a rule goes to the chain by -g, from which packets do
+// not come back to the next rule, so that it makes a difference.
+func isGoneTo(c *rule.Chain, jumps []jump) bool {
+	return slices.ContainsFunc(jumps, func(j jump) bool { return j.to == c && j.from.Rules[j.number-1].Target.(rule.Jump).Goto })
+}
+
+// removeEmpty removes chains without rules, and the jumps to them: those of a
 // chain from its end, so that the numbers before stay.
-func (s *Subject) removeEmpty(t *rule.Table, c *rule.Chain, jumps []jump) *Fix {
+func (s *Subject) removeEmpty(t *rule.Table, empty []*rule.Chain, jumps []jump) *Fix {
 	var ops []change.Op
 	for _, j := range slices.Backward(jumps) {
-		if j.to == c {
+		if slices.Contains(empty, j.to) {
 			ops = append(ops, change.Op{Kind: change.DeleteNum, Table: t.Name, Chain: j.from.Name, Num: j.number})
 		}
 	}
-	ops = append(ops, change.Op{Kind: change.DeleteChain, Table: t.Name, Chain: c.Name})
-	return s.Fix("removes the chain and the jumps to it", ops, func(after *Subject) bool {
-		return after.Table(t.Name).Chain(c.Name) == nil && s.SameFate(after, s.Probes())
+	for _, c := range empty {
+		ops = append(ops, change.Op{Kind: change.DeleteChain, Table: t.Name, Chain: c.Name})
+	}
+	return s.Fix("removes "+plural(len(empty), "the chain and the jumps to it", "the chains and the jumps to them"), ops, func(after *Subject) bool {
+		return !slices.ContainsFunc(empty, func(c *rule.Chain) bool { return after.Table(t.Name).Chain(c.Name) != nil }) && s.SameFate(after, s.Probes())
 	})
 }
 

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"moat/internal/change"
@@ -12,17 +13,26 @@ import (
 // connections, containers and plugs.
 var passing = [...]string{"ppp", "tun", "tap", "wg", "veth", "vnet", "docker", "br-", "virbr", "wlan", "wwan", "usb", "cni", "flannel", "cali", "tailscale"}
 
-// findMissingInterfaces finds rules for interfaces that the host does not have.
-// A pattern such as "tun+" is written for interfaces that come and go, and is
-// left alone.
+// findMissingInterfaces finds rules for interfaces that the host does not have:
+// of a chain, one finding for each interface. A pattern such as "tun+" is
+// written for interfaces that come and go, and is left alone.
 func findMissingInterfaces(_ *Auditor, s *Subject) (list []Finding) {
 	for _, t := range s.Tables {
 		for _, c := range t.Chains {
+			first := len(list)
 			for i := range c.Rules {
 				for _, out := range [...]bool{false, true} {
-					if f, found := s.missing(t, c, i+1, out); found {
-						list = append(list, f)
+					f, found := s.missing(t, c, i+1, out)
+					if !found {
+						continue
 					}
+					at := slices.IndexFunc(list[first:], func(g Finding) bool { return g.Says == f.Says })
+					if at < 0 || strings.Contains(commentOf(c.Rules[i]), SilenceMark) {
+						list = append(list, f)
+						continue
+					}
+					g := &list[first+at]
+					g.Proof, g.Fix = append(g.Proof, f.Proof...), nil
 				}
 			}
 		}
@@ -52,7 +62,9 @@ func (s *Subject) missing(t *rule.Table, c *rule.Chain, number int, out bool) (f
 			f.Severity = Note
 		}
 	}
-	f.Fix = s.rename(t, c, number, out)
+	if f.Severity != Note && !i.Not && (r.In.IsAny() || r.Out.IsAny()) {
+		f.Fix = s.rename(t, c, number, out)
+	}
 	return f, true
 }
 

@@ -169,6 +169,9 @@ func exampleEnd(e *analyze.Example) string {
 	return s
 }
 
+// maxCommands is how many commands people copy by hand; JSON has all of them.
+const maxCommands = 12
+
 // fix writes the commands, so that they can be copied: a long one goes on in the
 // next line behind a backslash.
 func (p *auditPrinter) fix(f *analyze.Fix) {
@@ -177,7 +180,11 @@ func (p *auditPrinter) fix(f *analyze.Fix) {
 		p.block(word, f.Says+":", "", "")
 		word = ""
 	}
-	for _, c := range f.Commands {
+	for i, c := range f.Commands {
+		if i == maxCommands {
+			p.block(word, fmt.Sprintf("and %d more; --json has all", len(f.Commands)-maxCommands), "", "")
+			return
+		}
 		p.block(word, c, "    ", " \\")
 		word = ""
 	}
