@@ -73,11 +73,18 @@ func TestExplainReadme(t *testing.T) {
 // runLine runs a command line of a session in its folder and gives what it printed.
 func runLine(t *testing.T, line string) string {
 	t.Helper()
+	return runIn(t, "testdata/explain", line)
+}
+
+// runIn runs a command of moat in a folder two below this one and gives what it
+// prints, with its exit code.
+func runIn(t *testing.T, folder, line string) string {
+	t.Helper()
 	words := shellWords(line)
 	if words[0] != "moat" {
 		t.Fatalf("%s: not moat", line)
 	}
-	t.Chdir("testdata/explain")
+	t.Chdir(folder)
 	root := newRootCommand()
 	var out bytes.Buffer
 	root.SetOut(&out)
