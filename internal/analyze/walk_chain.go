@@ -17,7 +17,7 @@ type running struct {
 	// ended is what ended in the chain or went on another way: gone for the
 	// calling chain too. left says that more is gone, to that one.
 	ended []*space.Box
-	left  bool
+	left  *space.Pile // nil: nothing
 }
 
 // run meets the chain's rules from one on.
@@ -34,7 +34,7 @@ func (r *running) run(from int) {
 
 // after is what is gone when the chain is done.
 func (r *running) after() *space.Pile {
-	if !r.left {
+	if r.left == nil {
 		return r.inside
 	}
 	p := r.f.gone.On()
@@ -45,19 +45,22 @@ func (r *running) after() *space.Pile {
 }
 
 // take notes that the packets of was are gone for good, of which hit are the
-// flow's. Where some have left before, only those that had not.
+// flow's. Those that left before are not taken.
 func (r *running) take(was, hit *space.Box) {
-	if !r.left {
+	if r.left == nil {
 		r.ended = append(r.ended, was)
 	} else {
-		r.inside.Left(hit, func(b space.Box) bool { r.ended = append(r.ended, &b); return true })
+		r.left.Left(hit, func(b space.Box) bool { r.ended = append(r.ended, &b); return true })
 	}
 	r.inside.Add(was)
 }
 
 // leave notes that packets go on in the calling chain.
 func (r *running) leave(b *space.Box) {
-	r.left = true
+	if r.left == nil {
+		r.left = &space.Pile{}
+	}
+	r.left.Add(b)
 	r.inside.Add(b)
 }
 
