@@ -28,6 +28,16 @@ func (a *bitmap) count() int {
 	return bits.OnesCount64(a[0]) + bits.OnesCount64(a[1]) + bits.OnesCount64(a[2]) + bits.OnesCount64(a[3])
 }
 
+// runs is how many intervals the set has: bits whose lower neighbour is not set.
+func (a *bitmap) runs() (n int) {
+	before := uint64(0)
+	for _, w := range a {
+		n += bits.OnesCount64(w &^ (w<<1 | before))
+		before = w >> 63
+	}
+	return n
+}
+
 // upTo is the bitmap of all numbers up to max.
 func upTo(max uint64) *bitmap {
 	var b bitmap

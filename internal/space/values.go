@@ -318,12 +318,10 @@ func Count(v Values) int {
 		return len(v.r)
 	case *runs[Number]:
 		return len(v.r)
+	case *bitmap:
+		return v.runs()
 	}
-	n := 0
-	for range Runs(v) {
-		n++
-	}
-	return n
+	return 0
 }
 
 // Runs gives the intervals of the values in order, both ends included; nothing
@@ -351,6 +349,10 @@ func (a *runs[T]) each(yield func(lo, hi Number) bool) {
 
 func (a *bitmap) each(yield func(lo, hi Number) bool) {
 	for x := 0; x < 256; x++ {
+		if a[x>>6]>>(x&63) == 0 { // no more in this word
+			x |= 63
+			continue
+		}
 		if !a.has(uint8(x)) {
 			continue
 		}
