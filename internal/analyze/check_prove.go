@@ -96,7 +96,8 @@ func (f *proof) certain(k *Class) {
 }
 
 // doubtful shows a packet of the class that is not as expected if the class's
-// doubts are answered so.
+// doubts are answered so. The simulator may know the answer from the host: what
+// an ipset holds, where addresses are.
 func (f *proof) doubtful(k *Class) {
 	q, ok := f.witness(k.Packets)
 	if !ok {
@@ -104,6 +105,7 @@ func (f *proof) doubtful(k *Class) {
 	}
 	outcome, example := f.judged(q)
 	if outcome == TestPassed { // the host knows more than the proof
+		outcome = TestUnknown
 		example.Verdict, example.By = simulate.Unknown, Ref{}
 		for _, l := range k.Packets.Literals() {
 			if !l.IsMasked() {
@@ -116,7 +118,7 @@ func (f *proof) doubtful(k *Class) {
 			return
 		}
 	}
-	f.add(k, TestUnknown, example)
+	f.add(k, outcome, example)
 }
 
 func (f *proof) add(k *Class, outcome TestOutcome, example Counterexample) {

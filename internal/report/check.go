@@ -138,7 +138,10 @@ func checkAgainst(b *strings.Builder, r *analyze.TestResult, p *analyze.PacketsR
 	fmt.Fprintf(b, "%s    %s\n", in, e.Packet)
 	switch {
 	case e.By != analyze.Ref{}:
-		fmt.Fprintf(b, "%s%s by %s\n%s    %s\n", in, e.Verdict, placeOf(e.By), in, e.By.Text)
+		fmt.Fprintf(b, "%s%s by %s\n", in, e.Verdict, placeOf(e.By))
+		if e.By.Text != "" { // a table that the rules do not have has no text
+			fmt.Fprintf(b, "%s    %s\n", in, e.By.Text)
+		}
 	case len(e.Doubts) > 0:
 		fmt.Fprintf(b, "%s%s, since no packet alone decides\n", in, e.Verdict)
 	case e.Verdict == simulate.Drop:
