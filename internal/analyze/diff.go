@@ -1,0 +1,181 @@
+package analyze
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"moat/internal/rule"
+	"moat/internal/simulate"
+	"moat/internal/space"
+)
+
+// Diff is what two rulesets do differently.
+type Diff struct {
+	Old, New *Subject
+	// Changes are sorted: what matters most first. None means the same
+	// behaviour, proved for all packets on all ways.
+	Changes []Change
+}
+
+// Change is packets that have another fate under the new rules.
+type Change struct {
+	Way      simulate.Way
+	Old, New Outcome
+	// Packets are the packets, as they come. Their atoms are the doubts.
+	Packets space.Set
+	// Parts are boxes that together are the packets and may overlap, in a form
+	// that is short to describe. More is how many boxes of Packets are in no Part.
+	Parts []space.Box
+	More  int
+	// Doubtful says that the fates differ only when matches answer in a certain
+	// way that no packet decides.
+	Doubtful bool
+	// Example is nil if there is no packet that both simulations confirm.
+	Example *DiffExample
+}
+
+// Opens reports whether packets get through that did not before.
+func (c *Change) Opens() bool {
+	return c.New.Verdict == simulate.Accept && c.Old.Verdict != simulate.Accept
+}
+
+// Closes reports whether packets that got through do not any more.
+func (c *Change) Closes() bool {
+	return c.Old.Verdict == simulate.Accept && c.New.Verdict != simulate.Accept
+}
+
+// NewDiff compares two rulesets of one family.
+func NewDiff(old, now *Subject) (*Diff, error) {
+	if old.Family != now.Family {
+		return nil, fmt.Errorf("%s has rules of %s and %s of %s: rules of one family can be compared",
+			old.Source, FamilyName(old.Family), now.Source, FamilyName(now.Family))
+	}
+	d := &Diff{Old: old, New: now}
+	a := align(old.Ruleset, now.Ruleset)
+	before, after := a.models(old.Ruleset, now.Ruleset)
+	r := a.region(before, after)
+	if !r.changed {
+		return d, nil
+	}
+	for w := range simulate.Way(len(wayHooks)) {
+		c := differ{family: old.Family, way: w, found: map[changeKey][]space.Box{}}
+		from := r.of(w, before, after)
+		c.compare(before.Classes(w, from), after.Classes(w, from))
+		for _, key := range c.order {
+			d.Changes = append(d.Changes, d.change(&c, key))
+		}
+	}
+	slices.SortStableFunc(d.Changes, func(a, b Change) int { return a.compare(&b) })
+	return d, nil
+}
+
+// changeKey is what packets of one Change have in common.
+type changeKey struct {
+	old, new Outcome
+	doubtful bool
+}
+
+// differ collects what classes of two rulesets do differently on a way.
+type differ struct {
+	family rule.Family
+	way    simulate.Way
+	found  map[changeKey][]space.Box
+	order  []changeKey
+	real   space.Set // the packets that there can be
+}
+
+// compare looks at each pair of classes that have packets in common.
+func (c *differ) compare(old, now []Class) {
+	c.real = Real(c.family).And(Arriving(c.way))
+	boxes := make([]*space.Box, len(now))
+	for i := range now {
+		boxes[i] = &now[i].Packets
+	}
+	index := space.NewIndex(boxes)
+	var found []int32
+	for i := range old {
+		k := &old[i]
+		found = index.Meeting(found[:0], &k.Packets)
+		for _, j := range found {
+			if mayDiffer(k, &now[j]) {
+				c.pair(k, &now[j])
+			}
+		}
+	}
+}
+
+// mayDiffer is a quick look at two classes.
+func mayDiffer(a, b *Class) bool {
+	return a.Verdict != b.Verdict || a.Verdict == simulate.Reject || a.Verdict == simulate.Queue ||
+		a.Verdict == simulate.Accept && len(a.Rewritten)+len(b.Rewritten) > 0
+}
+
+// pair notes the packets of two classes if their outcomes differ.
+func (c *differ) pair(old, now *Class) {
+	both, ok := old.Packets.And(&now.Packets)
+	if !ok {
+		return
+	}
+	list := []piece{{both, alikeDims()}}
+	if old.Verdict == simulate.Accept && now.Verdict == simulate.Accept {
+		list = pieces(both, old, now, c.family == rule.IPv6)
+	}
+	for _, p := range list {
+		o, n := outcomeOf(old, &p.box, c.family, p.alike), outcomeOf(now, &p.box, c.family, p.alike)
+		switch {
+		case o == n && p.alike == alikeDims():
+			continue
+		case o == n: // the same values, but not from the same ones
+			n.With += ", in another way"
+		}
+		real := space.Of(p.box).And(c.real)
+		for _, b := range real.Boxes() {
+			key := changeKey{o, n, isDoubtful(&b)}
+			if c.found[key] == nil {
+				c.order = append(c.order, key)
+			}
+			c.found[key] = append(c.found[key], b)
+		}
+	}
+}
+
+// isDoubtful reports whether a box has conditions that no packet decides.
+func isDoubtful(b *space.Box) bool {
+	return slices.ContainsFunc(b.Literals(), func(l space.Literal) bool { return !l.IsMasked() })
+}
+
+// compare orders changes: what is opened, then what is closed, then the rest;
+// to this host, then through it, then from it; certain ones first; many packets
+// before few.
+func (c *Change) compare(d *Change) int {
+	rank := func(c *Change) int {
+		switch {
+		case c.Opens():
+			return 0
+		case c.Closes():
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(c), rank(d)), cmp.Compare(c.Way, d.Way), compareBool(c.Doubtful, d.Doubtful),
+		cmp.Compare(sizeOf(d.Packets), sizeOf(c.Packets)), cmp.Compare(c.Old.String(), d.Old.String()), cmp.Compare(c.New.String(), d.New.String()))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// sizeOf is about which part of all packets is in a set.
+func sizeOf(s space.Set) (size float64) {
+	for _, b := range s.Boxes() {
+		size += b.Share()
+	}
+	return size
+}

@@ -1,0 +1,228 @@
+package analyze
+
+import (
+	"moat/internal/ext"
+	"moat/internal/packet"
+	"moat/internal/rule"
+	"moat/internal/simulate"
+	"moat/internal/space"
+)
+
+// A packet that meets no changed rule goes the same way in both rulesets. So
+// only those that may meet one have to be walked: the region. What rules change
+// in a packet before it meets one is taken into account by asking for less.
+
+// maxRegion is of how many boxes a region is made; beyond that it is everything.
+const maxRegion = 64
+
+// region is what may go another way under new rules, on any way.
+type region struct {
+	all     [len(wayHooks)]bool
+	boxes   []space.Box // conditions of changed rules
+	nat     bool        // changed rules are in table nat, whose chains may end ways elsewhere
+	late    bool        // changed rules are in a table behind source translation
+	changed bool
+}
+
+// region collects the conditions of changed rules.
+func (a *alignment) region(before, after *Model) *region {
+	r := &region{}
+	for key, p := range a.chains {
+		r.policy(p)
+		for i, c := range [...]*rule.Chain{p.old, p.now} {
+			if c == nil {
+				continue
+			}
+			m := [...]*Model{before, after}[i].chain(key[0], key[1])
+			for n, x := range c.Rules {
+				if i == 0 && a.kept[x] || i == 1 && a.same[x] != nil {
+					continue
+				}
+				r.add(key[0], &m.rules[n])
+			}
+		}
+	}
+	return r
+}
+
+// policy notes a built-in chain whose policy is another one. One that is not
+// there accepts.
+func (r *region) policy(p chainPair) {
+	var policies [2]rule.Verdict
+	hook := rule.Hook(0)
+	for i, c := range [...]*rule.Chain{p.old, p.now} {
+		if c != nil && c.Base != nil {
+			policies[i], hook = c.Base.Policy, c.Base.Hook
+		}
+	}
+	if policies[0] == policies[1] {
+		return
+	}
+	r.changed = true
+	for w, hooks := range wayHooks {
+		for _, h := range hooks {
+			r.all[w] = r.all[w] || h == hook
+		}
+	}
+	r.nat = true
+}
+
+func (r *region) add(table string, m *modelRule) {
+	r.changed = true
+	r.nat = r.nat || table == "nat"
+	r.late = r.late || table == "security"
+	for _, b := range m.set.Boxes() {
+		b = b.WithoutLiterals()
+		if table != "filter" { // PREROUTING sees no interface that the packet goes out by
+			b, _ = b.Replace(space.Out, nil)
+		}
+		r.boxes = append(r.boxes, b)
+	}
+}
+
+// of gives the packets of the region that begin a way.
+func (r *region) of(w simulate.Way, before, after *Model) space.Set {
+	all := Arriving(w)
+	if r.all[w] {
+		return all
+	}
+	var dims uint32
+	var changing []space.Box // conditions of rules that change packets
+	for _, m := range [...]*Model{before, after} {
+		for _, chains := range m.tables {
+			for _, c := range chains {
+				for n := range c.rules {
+					if d := changedDims(c.rules[n].rule.Target, r.late); d != 0 {
+						dims |= d
+						for _, b := range c.rules[n].set.Boxes() {
+							changing = append(changing, b.WithoutLiterals())
+						}
+					}
+				}
+			}
+		}
+	}
+	changing = freed(changing, dims)
+	touched := freed(r.boxes, dims)
+	s, ok := unionUpTo(r.boxes)
+	if dims != 0 && ok {
+		var more, what space.Set
+		if more, ok = unionUpTo(changing); ok {
+			if what, ok = unionUpTo(touched); ok {
+				if r.nat { // a policy, or where packets go then
+					what = space.All()
+				}
+				s = s.Or(more.And(what))
+			}
+		}
+	}
+	if !ok {
+		return all
+	}
+	return all.And(s)
+}
+
+// freed takes conditions on dimensions away.
+func freed(boxes []space.Box, dims uint32) []space.Box {
+	var out []space.Box
+	for _, b := range boxes {
+		for d := range space.NumDims {
+			if dims>>d&1 != 0 {
+				b, _ = b.Replace(d, nil)
+			}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// unionUpTo is the union of boxes, if that is not too many.
+func unionUpTo(boxes []space.Box) (s space.Set, ok bool) {
+	for i := range boxes {
+		if s = s.Or(space.Of(boxes[i])); len(s.Boxes()) > maxRegion {
+			return s, false
+		}
+	}
+	return s, true
+}
+
+func bitsOf(dims ...space.Dim) (b uint32) {
+	for _, d := range dims {
+		b |= 1 << d
+	}
+	return b
+}
+
+// changedDims are the dimensions that a target may change for rules that come
+// later; late says that there are such behind source translation.
+func changedDims(t rule.Target, late bool) uint32 {
+	nat := bitsOf(space.Src, space.Dst, space.SPort, space.DPort, space.Status, space.Out)
+	switch t.(type) {
+	case *ext.Mark, *ext.HMark, *ext.SetTarget:
+		return bitsOf(space.Mark)
+	case *ext.TProxy:
+		return bitsOf(space.Mark)
+	case *ext.ConnMarkTarget:
+		return bitsOf(space.Mark, space.ConnMark)
+	case *ext.CT:
+		return bitsOf(space.State, space.Status, space.Dir, space.ConnMark)
+	case *ext.TOSTarget, *ext.DSCPTarget:
+		return bitsOf(space.TOS)
+	case *ext.TTLTarget:
+		return bitsOf(space.TTL)
+	case *ext.ECNTarget:
+		return bitsOf(space.TOS, space.Flags)
+	case *ext.SNAT, *ext.Masquerade:
+		if !late {
+			return 0
+		}
+		return nat
+	case *ext.DNAT, *ext.Redirect, *ext.NetMap, *ext.NPT:
+		return nat
+	case ext.Mutator:
+		return bitsOf(space.Length) | nat
+	}
+	return 0
+}
+
+// Real is the packets that there can be: fields that a protocol or a packet
+// without connection has not are zero. A later fragment belongs to no connection,
+// since tracking puts fragments together first, and has something in the place of
+// ports and flags, which rules look at.
+func Real(f rule.Family) space.Set {
+	type fields struct {
+		protos space.Values
+		zero   []space.Dim
+	}
+	icmp := protoValues(1, 58)
+	ports := protoValues(portProtocols[:]...)
+	tcp := protoValues(protoTCP)
+	rest := space.Complement(space.Proto, space.Or(space.Or(icmp, ports), tcp))
+	whole, later := justOne(space.Fragment, 0), justOne(space.Fragment, 1)
+	header := []space.Dim{space.SPort, space.DPort, space.Flags, space.ICMP}
+	var boxes []space.Box
+	for _, x := range []fields{
+		{tcp, header[3:]}, {ports, header[2:]}, {icmp, header[:3]}, {rest, header}, {nil, header[3:]},
+	} {
+		b, _ := space.Box{}.With(space.Proto, x.protos)
+		b, _ = b.With(space.Fragment, whole)
+		if x.protos == nil {
+			b, _ = b.Replace(space.Fragment, later)
+		}
+		for _, d := range x.zero {
+			b, _ = b.With(d, justOne(d, 0))
+		}
+		boxes = append(boxes, b)
+	}
+	tracked := space.Bytes(space.State, func(x uint8) bool {
+		return packet.State(x) != packet.Invalid && packet.State(x) != packet.Untracked
+	})
+	a, _ := space.Box{}.With(space.State, tracked)
+	a, _ = a.With(space.Fragment, whole)
+	b, _ := space.Box{}.With(space.State, space.Complement(space.State, tracked))
+	for _, d := range [...]space.Dim{space.Status, space.Dir, space.ConnMark} {
+		b, _ = b.With(d, justOne(d, 0))
+	}
+	kinds, _ := space.Box{}.With(space.PktType, space.Span(space.PktType, space.Number{}, space.Num(packet.ToOther)))
+	return space.Union(boxes...).And(space.Union(a, b)).And(space.Of(kinds))
+}
