@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"moat/internal/packet"
+	"moat/internal/question"
 	"moat/internal/rule"
 )
 
@@ -122,6 +123,39 @@ func TestAllErrorsOfASuiteAreTold(t *testing.T) {
 		if list[i].Line != line {
 			t.Errorf("error %d is in line %d, want %d: %v", i, list[i].Line, line, list[i])
 		}
+	}
+}
+
+// TestSuitesOfTheManualAreRead reads what docs/check.md shows.
+func TestSuitesOfTheManualAreRead(t *testing.T) {
+	data, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(data), "```yaml\n")[1:]
+	if len(blocks) < 2 {
+		t.Fatalf("docs/check.md shows %d files of tests", len(blocks))
+	}
+	for _, block := range blocks {
+		file, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(file, "tests:") {
+			file = "tests:\n" + file
+		}
+		if _, err := ReadSuite("docs/check.md", []byte(file), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	sets := 0
+	for line := range strings.Lines(string(data)) {
+		if packet, is := strings.CutPrefix(line, "    "); is && strings.Contains(packet, " from ") && strings.Contains(packet, " to ") && !strings.Contains(packet, ": ") && packet[0] != ' ' {
+			sets++
+			if _, many, err := question.ParseEither(strings.TrimSpace(packet), question.Options{}); err != nil || many == nil {
+				t.Errorf("%s: %v", packet, err)
+			}
+		}
+	}
+	if sets < 5 {
+		t.Errorf("docs/check.md shows %d sets of packets", sets)
 	}
 }
 
