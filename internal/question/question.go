@@ -116,6 +116,7 @@ func (p *parser) question() (*Question, error) {
 	}
 	q.Packet = *k
 	q.linkLayer(p.r.PktType)
+	q.presume()
 	return q, nil
 }
 

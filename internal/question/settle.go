@@ -127,7 +127,6 @@ func noRoute(a netip.Addr) error {
 
 // broadcast knows the host's own broadcast addresses, which look like any other.
 func (q *Question) broadcast(h packet.Host) {
-	const broadcastType packet.AddressType = 3 // RTN_BROADCAST
 	p := &q.Packet
 	if t, known := h.AddressType(p.Dst, ""); known && t == broadcastType && q.Way != simulate.Out && p.Has(packet.KnowPacketType) && p.PacketType == packet.ToHost {
 		p.PacketType = packet.ToBroadcast
