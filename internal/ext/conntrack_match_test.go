@@ -79,7 +79,7 @@ func TestConntrackConnectionDecides(t *testing.T) {
 	})
 	p6 := trackedPacket()
 	p6.Connection.Original.Src = netip.MustParseAddr("2001:db8::9")
-	p6.Connection.Original.Proto = 58
+	p6.Connection.Original.Proto, p6.Connection.Original.DstPort = 58, 0
 	checkAnswers(t, &conntrack, rule.IPv6, []answerCase{
 		{p6, "--ctorigsrc 2001:db8::/32", packet.Yes}, {p6, "! --ctorigsrc 2001:db8::9", packet.No}, {p6, "--ctorigsrc 2001:db9::/32", packet.No},
 		{p6, "--ctorigsrcport 5000", packet.Unknown}, // an ICMPv6 echo's identifier stands there

@@ -21,7 +21,7 @@ func transportBytes(p *packet.Packet) []byte {
 	return nil
 }
 
-// laterFragment gives what xt matches that do not ask for fragments take for the
+// laterFragment gives what matches that do not ask for fragments take for the
 // transport header of a second or further one: in IPv4 what stands in its place,
 // in IPv6 the packet from its beginning (Linux 6.18, by counters).
 func laterFragment(p *packet.Packet) []byte {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"moat/internal/packet"
-	"moat/internal/rule"
 )
 
 // hasPorts reports whether a protocol's header begins with two ports.
@@ -46,11 +45,10 @@ func transportWord(p *packet.Packet, at int) (word uint16, known bool) {
 }
 
 // nativeTransport gives the bytes that native matches take for the transport
-// header. Of a later fragment of IPv6 they are others than those behind its
-// headers, and not told.
+// header, of a later fragment too; nil if they were not told.
 func nativeTransport(p *packet.Packet) []byte {
-	if p.Fragment && p.Family == rule.IPv6 {
-		return nil
+	if p.Fragment {
+		return laterFragment(p)
 	}
 	return transportBytes(p)
 }

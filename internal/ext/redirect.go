@@ -62,6 +62,8 @@ func (t *Redirect) Read(r *nft.InfoReader, _ uint8, f rule.Family) error { retur
 // host, and to that of the incoming interface, as the host says, for others.
 func (t *Redirect) Mutate(p *packet.Packet) {
 	switch {
+	case p.Hook != rule.Output && p.Dst.IsValid() && p.Dst.Is6() && !p.Dst.IsGlobalUnicast():
+		t.translateTo(p, false, netip.Addr{}) // to an address of the destination's scope
 	case p.Hook != rule.Output:
 		t.translateTo(p, false, interfaceAddress(p, p.In, netip.Addr{}))
 	case p.Family == rule.IPv6:

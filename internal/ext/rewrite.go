@@ -1,6 +1,7 @@
 package ext
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"moat/internal/packet"
@@ -20,6 +21,9 @@ func rewriteBytes(p *packet.Packet) {
 	p.Bytes = b
 	rewriteNetwork(p, b)
 	transport := transportBytes(p)
+	if hasPorts(p.Proto) && p.Proto != 6 && bytes.Equal(addressBytes(p, old), addressBytes(p, b)) && samePorts(p, transport) {
+		return
+	}
 	at := checksumOffset(p.Proto)
 	whole := len(transport) >= 20 || p.Proto != 6 && len(transport) >= 4
 	switch {
@@ -38,6 +42,12 @@ func rewriteBytes(p *packet.Packet) {
 		return
 	}
 	mendChecksum(p, old, transport, at)
+}
+
+// samePorts reports whether the transport header has the packet's ports already.
+func samePorts(p *packet.Packet, b []byte) bool {
+	return len(b) >= 4 && (!p.Has(packet.KnowSrcPort) || binary.BigEndian.Uint16(b) == p.Transport.Src) &&
+		(!p.Has(packet.KnowDstPort) || binary.BigEndian.Uint16(b[2:]) == p.Transport.Dst)
 }
 
 // mendChecksum corrects the sum at offset at of the transport header by what

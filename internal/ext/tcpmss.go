@@ -76,10 +76,33 @@ func (m *TCPMSSMatch) Match(p *packet.Packet) packet.Answer {
 	switch {
 	case p.Proto != 6:
 		return packet.No
+	case p.Fragment && p.Family == rule.IPv4 && p.Bytes != nil:
+		return m.matchFragment(transportBytes(p))
 	case p.Fragment || !p.Has(packet.KnowTCPOptions):
 		return packet.Unknown
 	}
-	for _, o := range p.Transport.Options {
+	return m.matchOptions(p.Transport.Options)
+}
+
+// matchFragment takes a fragment for a TCP header. What cannot be one is dropped
+// by the kernel without an answer.
+func (m *TCPMSSMatch) matchFragment(b []byte) packet.Answer {
+	if len(b) < 20 || int(b[12]>>4)*4 < 20 || int(b[12]>>4)*4 > len(b) {
+		return packet.Unknown
+	}
+	var list []packet.TCPOption
+	for b = b[20 : int(b[12]>>4)*4]; len(b) > 0; {
+		n := 1
+		if b[0] > 1 && len(b) > 1 {
+			n = min(max(1, int(b[1])), len(b))
+		}
+		list, b = append(list, packet.TCPOption{Kind: b[0], Data: b[min(2, n):n]}), b[n:]
+	}
+	return m.matchOptions(list)
+}
+
+func (m *TCPMSSMatch) matchOptions(options []packet.TCPOption) packet.Answer {
+	for _, o := range options {
 		if o.Kind == tcpOptionMSS && len(o.Data) == 2 {
 			size := binary.BigEndian.Uint16(o.Data)
 			return packet.Of(size >= m.From && size <= m.To).Invert(m.Not)

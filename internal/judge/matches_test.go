@@ -13,6 +13,8 @@ type maker struct {
 	hooks   string // built-in chains in which the kernel takes it, as words; "" for all
 	family  int    // 4 or 6; 0 for both
 	tables  string // as words; "" for all
+	whole   bool   // not for fragments of IPv6
+	bytes   bool   // it looks at bytes
 	tracked bool   // it asks for the connection
 	make    func(*generator) string
 }
@@ -23,7 +25,7 @@ func (m *maker) fits(g *generator, table, chain, proto string) bool {
 	return (m.tables == "" || slices.Contains(strings.Fields(m.tables), table)) &&
 		(m.proto == "" || slices.Contains(strings.Fields(m.proto), proto)) &&
 		(m.hooks == "" || slices.Contains(strings.Fields(m.hooks), chain)) &&
-		(m.family == 0 || m.family == 6 == g.v6()) && (!m.tracked || g.tracked)
+		(m.family == 0 || m.family == 6 == g.v6()) && (!m.tracked || g.tracked) && (!m.bytes || !g.options) && (!m.whole || !g.v6() || g.tracked)
 }
 
 // match makes a condition of an extension that fits the table, chain and
@@ -59,7 +61,9 @@ var makers = [...]maker{
 	{name: "dccp", proto: "dccp", make: (*generator).matchDCCP},
 	{name: "icmp", proto: "icmp", make: (*generator).matchICMP},
 	{name: "icmp6", proto: "icmpv6", make: (*generator).matchICMP},
-	{name: "tcpmss", proto: "tcp", make: func(g *generator) string {
+	// Of a later IPv6 fragment the kernel takes the network header for TCP's, and
+	// drops the packet where that makes no sense.
+	{name: "tcpmss", proto: "tcp", whole: true, make: func(g *generator) string {
 		return fmt.Sprintf("-m tcpmss %s--mss %s", g.not(), g.span(536, 1460, 1000, 0))
 	}},
 	{name: "esp", proto: "esp", make: func(g *generator) string { return "-m esp " + g.not() + "--espspi " + g.span(0, 1, 256, 500, 70000) }},
@@ -104,9 +108,9 @@ var makers = [...]maker{
 	{name: "physdev", make: func(g *generator) string { return "-m physdev " + g.not() + "--physdev-is-in" }},
 	{name: "comment", make: func(*generator) string { return `-m comment --comment "any packet"` }},
 	{name: "set", make: (*generator).matchSet},
-	{name: "u32", make: (*generator).matchU32},
-	{name: "string", make: (*generator).matchString},
-	{name: "bpf", make: (*generator).matchBPF},
+	{name: "u32", bytes: true, make: (*generator).matchU32},
+	{name: "string", bytes: true, make: (*generator).matchString},
+	{name: "bpf", bytes: true, make: (*generator).matchBPF},
 	{name: "state", tracked: true, make: func(g *generator) string { return "-m state " + g.not() + "--state " + g.stateList(false) }},
 	{name: "conntrack", tracked: true, make: (*generator).matchConntrack},
 	{name: "conntrack", tracked: true, make: (*generator).matchConntrack},
@@ -226,7 +230,7 @@ func (g *generator) matchDCCP() string {
 	case 1:
 		return "-m dccp " + g.not() + "--dccp-types " + g.list([]string{"REQUEST", "RESPONSE", "DATA", "ACK", "RESET", "INVALID"})
 	}
-	return fmt.Sprintf("-m dccp %s--dccp-option %d", g.not(), pick(g, []int{0, 1, 32, 33}))
+	return fmt.Sprintf("-m dccp %s--dccp-option %d", g.not(), pick(g, []int{1, 2, 32, 33}))
 }
 
 func (g *generator) matchICMP() string {

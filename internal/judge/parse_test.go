@@ -108,16 +108,19 @@ func parseTransport(p *packet.Packet, b []byte) {
 	}
 }
 
+// tcpOptions are the options as the kernel's matches walk them: past the end
+// of the list, and with the beginning of one that is cut off.
 func tcpOptions(b []byte) (list []packet.TCPOption) {
-	for len(b) > 0 && b[0] != 0 {
-		if b[0] == 1 {
-			list, b = append(list, packet.TCPOption{Kind: 1}), b[1:]
-			continue
+	for len(b) > 0 {
+		n := 1
+		if b[0] > 1 && len(b) > 1 {
+			n = min(max(2, int(b[1])), len(b))
 		}
-		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
-			break
+		o := packet.TCPOption{Kind: b[0]}
+		if n > 2 {
+			o.Data = b[2:n]
 		}
-		list, b = append(list, packet.TCPOption{Kind: b[0], Data: b[2:b[1]]}), b[b[1]:]
+		list, b = append(list, o), b[n:]
 	}
 	return list
 }

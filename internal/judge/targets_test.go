@@ -8,17 +8,19 @@ import (
 
 // doer makes a target.
 type doer struct {
-	tables  string // as words
-	hooks   string // built-in chains that take it; "" for all, and user-defined ones
-	proto   string // "" for all
-	family  int    // 4 or 6; 0 for both
-	tracked bool
-	make    func(*generator) string
+	tables    string // as words
+	redirects bool   // it redirects
+	options   bool   // it changes TCP's options
+	hooks     string // built-in chains that take it; "" for all, and user-defined ones
+	proto     string // "" for all
+	family    int    // 4 or 6; 0 for both
+	tracked   bool
+	make      func(*generator) string
 }
 
 func (d *doer) fits(g *generator, table, chain, proto string) bool {
 	return slices.Contains(strings.Fields(d.tables), table) && (d.hooks == "" || slices.Contains(strings.Fields(d.hooks), chain)) &&
-		(d.proto == "" || slices.Contains(strings.Fields(d.proto), proto)) && (d.family == 0 || d.family == 6 == g.v6()) && (!d.tracked || g.tracked)
+		(d.proto == "" || slices.Contains(strings.Fields(d.proto), proto)) && (d.family == 0 || d.family == 6 == g.v6()) && (!d.tracked || g.tracked) && (!d.options || g.options) && (!d.redirects || g.redirects)
 }
 
 // target makes what a rule does; chains are those that it may jump to.
@@ -50,7 +52,9 @@ func (g *generator) target(table, chain, proto string, chains []string) string {
 
 func fixed(s string) func(*generator) string { return func(*generator) string { return s } }
 
-const portProtocols = "tcp udp sctp dccp udplite"
+// portProtocols are those whose ports iptables translates. DCCP is left out:
+// Linux 6.18 does not track it and leaves its ports alone, others do.
+const portProtocols = "tcp udp sctp"
 
 // doers are all targets that a packet decides. User-defined chains of table nat
 // stand for one side each: the first and third are entered from PREROUTING and
@@ -73,17 +77,17 @@ var doers = [...]doer{
 		return "-j HL " + pick(g, []string{"--hl-set 33", "--hl-set 64", "--hl-inc 1", "--hl-inc 200", "--hl-dec 1"})
 	}},
 	{tables: "mangle", hooks: "FORWARD OUTPUT POSTROUTING", make: fixed("-j CLASSIFY --set-class 1:2")},
-	{tables: "mangle", proto: "tcp", make: func(g *generator) string {
+	{tables: "mangle", proto: "tcp", options: true, make: func(g *generator) string {
 		return "-j TCPOPTSTRIP --strip-options " + pick(g, []string{"mss", "wscale,sack-permitted", "timestamp", "2,30"})
 	}},
 	{tables: "mangle", proto: "tcp", family: 4, make: fixed("-j ECN --ecn-tcp-remove")},
-	{tables: "mangle", hooks: "FORWARD OUTPUT POSTROUTING", proto: "tcp", make: func(g *generator) string {
+	{tables: "mangle", hooks: "FORWARD OUTPUT POSTROUTING", proto: "tcp", options: true, make: func(g *generator) string {
 		return fmt.Sprintf("-m tcp --tcp-flags SYN SYN -j TCPMSS --set-mss %d", pick(g, []int{500, 1000, 1400, 9000}))
 	}},
 	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", make: (*generator).dnat},
 	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", proto: portProtocols, make: (*generator).dnatPort},
-	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", make: fixed("-j REDIRECT")},
-	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", proto: portProtocols, make: func(g *generator) string {
+	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", redirects: true, make: fixed("-j REDIRECT")},
+	{tables: "nat", hooks: "PREROUTING OUTPUT nat-1 nat-3", proto: portProtocols, redirects: true, make: func(g *generator) string {
 		return fmt.Sprintf("-j REDIRECT --to-ports %d", g.port())
 	}},
 	{tables: "nat", hooks: "POSTROUTING INPUT nat-2 nat-4", make: (*generator).snat},

@@ -15,9 +15,45 @@ const (
 	protoICMPv6 = 58
 )
 
+// untold is what a question tells of the packet's connection.
+type untold struct {
+	connection packet.Connection
+	known      packet.Know
+}
+
+// aboutConnection is what is known by connection tracking.
+const aboutConnection = packet.KnowState | packet.KnowStatus | packet.KnowConnMark | packet.KnowDirection | packet.KnowOriginal |
+	packet.KnowReplyTuple | packet.KnowExpire | packet.KnowConnLabels | packet.KnowConnHelper | packet.KnowConnCounter
+
+// hideConnection takes away what was told of the connection until tracking has
+// looked at the packet: rules in table raw find none, which is state INVALID.
+// What comes in by lo was looked at when it was sent.
+func (s *state) hideConnection() {
+	if s.untold != nil || s.p.In == "lo" || s.p.HiddenIn && s.p.Hook == rule.Prerouting {
+		return
+	}
+	s.untold = &untold{s.p.Connection, s.p.Known & aboutConnection}
+	s.p.Connection = packet.Connection{State: packet.Invalid}
+	s.p.Known = s.p.Known&^aboutConnection | packet.KnowState
+}
+
+// showConnection gives back what hideConnection has taken, unless rules have
+// said that the packet is not to be tracked.
+func (s *state) showConnection() {
+	if s.untold == nil {
+		return
+	}
+	if s.p.Connection.State != packet.Untracked {
+		s.p.Connection = s.untold.connection
+		s.p.Known = s.p.Known&^aboutConnection | s.untold.known
+	}
+	s.untold = nil
+}
+
 // track is connection tracking's look at the packet: it knows a new connection
 // by the packet itself.
 func (s *state) track() {
+	s.showConnection()
 	c := &s.p.Connection
 	if !s.p.Has(packet.KnowState) || c.State != packet.New {
 		return

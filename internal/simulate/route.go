@@ -39,18 +39,22 @@ func (w *walk) arrive(s *state) (leaf, bool) {
 	case natStation:
 		return w.nat(s)
 	default:
+		if s.station.priority < priorityTrack && len(s.station.chain.lines) > 0 {
+			s.hideConnection()
+		}
 		s.start(s.station.chain)
 	}
 	return leaf{}, false
 }
 
 // undeliverable is the end of a packet that is dropped between the hooks: it
-// has no way to go, or no hops left. No rule and no policy has decided that.
+// has no way to go, no hops left, or is not the host's to pass on. No rule and no policy has decided that.
 func undeliverable() leaf { return leaf{verdict: Drop, policy: rule.Drop} }
 
-// hop takes one hop from a packet that is passed on; false if it was the last.
+// hop takes one hop from a packet that is passed on; false if it was the last,
+// or if the packet was sent to everyone on the link, which no router passes on.
 func (s *state) hop() bool {
-	if s.p.Has(packet.KnowTTL) && s.p.TTL <= 1 {
+	if s.p.Has(packet.KnowTTL) && s.p.TTL <= 1 || s.p.Has(packet.KnowPacketType) && s.p.PacketType != packet.ToHost {
 		return false
 	}
 	ext.Forwarded(&s.p)

@@ -27,6 +27,7 @@ type state struct {
 	cameTo              netip.Addr // destination before any translation
 	toHere              bool       // REDIRECT sent it to this host
 	natSrc, natDst      bool       // decided for its connection
+	untold              *untold    // what rules do not see before connection tracking; nil: nothing
 
 	by     Place // what accepted it last
 	what   *rule.Rule
@@ -53,6 +54,7 @@ func (s *state) begin(p *packet.Packet, w Way) {
 	loops := w != Out && p.In == "lo"
 	s.natSrc, s.natDst = loops, loops
 	s.by = Place{"filter", w.Hook().Chain(), 0}
+	s.untold = nil
 	s.enterHook()
 }
 
