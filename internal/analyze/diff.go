@@ -59,11 +59,9 @@ func NewDiff(old, now *Subject) (*Diff, error) {
 		return d, nil
 	}
 	for w := range simulate.Way(len(wayHooks)) {
-		c := differ{family: old.Family, way: w, found: map[changeKey][]space.Box{}}
-		from := r.of(w, before, after)
-		c.compare(before.Classes(w, from), after.Classes(w, from))
+		c := compareWay(before, after, w, r.of(w, before, after))
 		for _, key := range c.order {
-			d.Changes = append(d.Changes, d.change(&c, key))
+			d.Changes = append(d.Changes, d.change(c, key))
 		}
 	}
 	slices.SortStableFunc(d.Changes, func(a, b Change) int { return a.compare(&b) })
@@ -83,11 +81,19 @@ type differ struct {
 	found  map[changeKey][]space.Box
 	order  []changeKey
 	real   space.Set // the packets that there can be
+	whole  bool      // there are no later fragments, since both rulesets track connections
+}
+
+// compareWay compares what becomes of packets on a way.
+func compareWay(before, after *Model, w simulate.Way, from space.Set) *differ {
+	c := &differ{family: before.Family, way: w, found: map[changeKey][]space.Box{}, whole: tracks(before.Rules) && tracks(after.Rules)}
+	c.compare(before.Classes(w, from), after.Classes(w, from))
+	return c
 }
 
 // compare looks at each pair of classes that have packets in common.
 func (c *differ) compare(old, now []Class) {
-	c.real = Real(c.family).And(Arriving(c.way))
+	c.real = Real(c.family, c.whole).And(Arriving(c.way))
 	boxes := make([]*space.Box, len(now))
 	for i := range now {
 		boxes[i] = &now[i].Packets
@@ -98,15 +104,19 @@ func (c *differ) compare(old, now []Class) {
 		k := &old[i]
 		found = index.Meeting(found[:0], &k.Packets)
 		for _, j := range found {
-			if mayDiffer(k, &now[j]) {
+			if mayDiffer(c.way, k, &now[j]) {
 				c.pair(k, &now[j])
 			}
 		}
 	}
 }
 
-// mayDiffer is a quick look at two classes.
-func mayDiffer(a, b *Class) bool {
+// mayDiffer is a quick look at two classes. What came for this host and is sent
+// on by both is compared on the way through it.
+func mayDiffer(way simulate.Way, a, b *Class) bool {
+	if way == simulate.In && a.Way == simulate.Through && b.Way == simulate.Through {
+		return false
+	}
 	return a.Verdict != b.Verdict || a.Verdict == simulate.Reject || a.Verdict == simulate.Queue ||
 		a.Verdict == simulate.Accept && len(a.Rewritten)+len(b.Rewritten) > 0
 }

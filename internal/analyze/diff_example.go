@@ -25,7 +25,7 @@ type DiffExample struct {
 // change makes a Change of the packets with a key.
 func (d *Diff) change(c *differ, key changeKey) Change {
 	out := Change{Way: c.way, Old: key.old, New: key.new, Doubtful: key.doubtful, Packets: space.Disjoint(c.found[key])}
-	out.Parts, out.More = parts(out.Packets, c.real)
+	out.Parts, out.More = parts(out.Packets, c.within(out.Packets))
 	sortParts(out.Parts)
 	tried := 0
 	for i := range out.Parts {
@@ -40,6 +40,16 @@ func (d *Diff) change(c *differ, key changeKey) Change {
 		}
 	}
 	return out
+}
+
+// within is the packets that there can be, as far as a description need tell: it
+// need not say that packets which are passed on have a hop left.
+func (c *differ) within(s space.Set) space.Set {
+	last, _ := space.Box{}.With(space.TTL, space.Span(space.TTL, space.Number{}, space.Num(1)))
+	if s.Meets(space.Of(last)) {
+		return c.real
+	}
+	return c.real.Minus(space.Of(last))
 }
 
 // maxTried is in how many boxes of a change an example is looked for.

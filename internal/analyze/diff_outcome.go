@@ -71,7 +71,7 @@ func translations(k *Class, part *space.Box, f rule.Family, except uint32) (word
 		if except>>t.dim&1 == 0 {
 			word, is = nowText(k, part, t.dim, d)
 		}
-		if t.port < space.NumDims && except>>t.port&1 == 0 {
+		if t.port < space.NumDims && (is || except>>t.port&1 == 0) {
 			if port, hasPort := nowText(k, part, t.port, d); hasPort {
 				word, is = strings.TrimSpace(word+" port "+port), true
 			}

@@ -65,7 +65,7 @@ func widened(b space.Box, s, within space.Set) space.Box {
 		}
 	}
 	for _, d := range widening {
-		if b.Values(d) == nil {
+		if b.Values(d) == nil || d == space.Proto && hasHeader(&b) {
 			continue
 		}
 		open, _ := b.Replace(d, nil)
@@ -84,6 +84,11 @@ func widened(b space.Box, s, within space.Set) space.Box {
 		}
 	}
 	return b
+}
+
+// hasHeader reports whether a box asks for fields that only some protocols have.
+func hasHeader(b *space.Box) bool {
+	return b.Uses()&bitsOf(space.SPort, space.DPort, space.Flags, space.ICMP) != 0
 }
 
 // extent is the values that the boxes of a set have in a dimension; nil for every one.

@@ -206,6 +206,7 @@ type pointTester struct {
 	*rand.Rand
 	d               *Diff
 	old, now        *simulate.Firewall
+	arriving, real  [3]space.Set
 	inside, outside int
 }
 
@@ -292,7 +293,7 @@ func (p *pointTester) point(w simulate.Way) (packet.Packet, bool) {
 	at := naturalPoint(p.d.Old.Family, p.Rand)
 	wide := p.d.Old.Family == rule.IPv6
 	r := randomRules{p.Rand, wide}
-	from := Arriving(w).Boxes()
+	from := p.arriving[w].Boxes()
 	box := from[p.IntN(len(from))]
 	if p.IntN(3) > 0 && len(p.d.Changes) > 0 {
 		boxes := p.d.Changes[p.IntN(len(p.d.Changes))].Packets.Boxes()
@@ -325,13 +326,12 @@ func (p *pointTester) point(w simulate.Way) (packet.Packet, bool) {
 	keepNatural(&at, &natural, &box)
 	k := PacketAt(&at, p.d.Old.Family)
 	at = space.PointOf(&k)
-	real := Real(p.d.Old.Family).And(Arriving(w))
-	return k, !k.Fragment && real.Has(&at) // what a fragment has in place of ports, no packet tells
+	return k, !k.Fragment && p.real[w].Has(&at) // what a fragment has in place of ports, no packet tells
 }
 
 func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
 	r := &randomRules{Rand: rand.New(rand.NewPCG(11, 3))}
-	pairs, points, changes, examples := 400, 300, 0, 0
+	pairs, points, changes, examples := 150, 900, 0, 0
 	inside, outside, possible := 0, 0, 0
 	for n := range pairs {
 		r.v6 = n%4 == 3
@@ -343,6 +343,10 @@ func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
 		old, now := l.text(), func() []string { c := r.changed(l); return c.text() }()
 		d := diffOf(t, f, old, now)
 		p := &pointTester{T: t, Rand: r.Rand, d: d, old: simulate.NewIndexed(d.Old.Ruleset), now: simulate.NewIndexed(d.New.Ruleset)}
+		for w := range p.real {
+			p.arriving[w] = Arriving(simulate.Way(w))
+			p.real[w] = Real(f, false).And(p.arriving[w])
+		}
 		ok := t.Run("", func(t *testing.T) {
 			p.T = t
 			for range points {
@@ -358,7 +362,7 @@ func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
 			if c.Example != nil {
 				examples++
 				possible += b2i(c.Example.Possible)
-			} else if !c.Doubtful {
+			} else {
 				t.Errorf("no example of %v -> %v\n%v", c.Old, c.New, c.Packets)
 				ok = false
 			}
@@ -369,7 +373,7 @@ func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
 		inside, outside = inside+p.inside, outside+p.outside
 	}
 	t.Logf("%d changes, %d examples, %d of them only possible; %d packets inside, %d outside", changes, examples, possible, inside, outside)
-	if inside < 20000 || inside+outside < 100000 || examples < changes*9/10 {
+	if inside < 10000 || inside+outside < 100000 || examples < changes {
 		t.Errorf("%d changes with %d examples; %d packets in changes and %d in none", changes, examples, inside, outside)
 	}
 }

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
@@ -188,8 +190,9 @@ func changedDims(t rule.Target, late bool) uint32 {
 // Real is the packets that there can be: fields that a protocol or a packet
 // without connection has not are zero. A later fragment belongs to no connection,
 // since tracking puts fragments together first, and has something in the place of
-// ports and flags, which rules look at.
-func Real(f rule.Family) space.Set {
+// ports and flags, which rules look at. whole says that there are none, as where
+// connections are tracked.
+func Real(f rule.Family, whole bool) space.Set {
 	type fields struct {
 		protos space.Values
 		zero   []space.Dim
@@ -198,15 +201,18 @@ func Real(f rule.Family) space.Set {
 	ports := protoValues(portProtocols[:]...)
 	tcp := protoValues(protoTCP)
 	rest := space.Complement(space.Proto, space.Or(space.Or(icmp, ports), tcp))
-	whole, later := justOne(space.Fragment, 0), justOne(space.Fragment, 1)
+	first, later := justOne(space.Fragment, 0), justOne(space.Fragment, 1)
 	header := []space.Dim{space.SPort, space.DPort, space.Flags, space.ICMP}
 	var boxes []space.Box
 	for _, x := range []fields{
 		{tcp, header[3:]}, {ports, header[2:]}, {icmp, header[:3]}, {rest, header}, {nil, header[3:]},
 	} {
 		b, _ := space.Box{}.With(space.Proto, x.protos)
-		b, _ = b.With(space.Fragment, whole)
+		b, _ = b.With(space.Fragment, first)
 		if x.protos == nil {
+			if whole {
+				continue
+			}
 			b, _ = b.Replace(space.Fragment, later)
 		}
 		for _, d := range x.zero {
@@ -218,11 +224,35 @@ func Real(f rule.Family) space.Set {
 		return packet.State(x) != packet.Invalid && packet.State(x) != packet.Untracked
 	})
 	a, _ := space.Box{}.With(space.State, tracked)
-	a, _ = a.With(space.Fragment, whole)
+	a, _ = a.With(space.Fragment, first)
 	b, _ := space.Box{}.With(space.State, space.Complement(space.State, tracked))
 	for _, d := range [...]space.Dim{space.Status, space.Dir, space.ConnMark} {
 		b, _ = b.With(d, justOne(d, 0))
 	}
 	kinds, _ := space.Box{}.With(space.PktType, space.Span(space.PktType, space.Number{}, space.Num(packet.ToOther)))
 	return space.Union(boxes...).And(space.Union(a, b)).And(space.Of(kinds))
+}
+
+// tracks reports whether a ruleset makes the kernel track connections, and with
+// that put fragments together before any rule sees them.
+func tracks(rs *rule.Ruleset) bool {
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if t.Name == "nat" || slices.ContainsFunc(r.Matches, func(m rule.Match) bool { return tracksBy(m.Name()) }) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// tracksBy reports whether a match has connections tracked.
+func tracksBy(match string) bool {
+	switch match {
+	case "conntrack", "state", "connmark", "connbytes", "connlabel", "helper":
+		return true
+	}
+	return false
 }

@@ -93,11 +93,26 @@ func (d *Describer) endpoints(b *Box) (words []string) {
 	return words
 }
 
-// literalText says what a literal asks for. The number that tells matches of
-// the same text apart is left out for the first.
+// literalText says what a literal asks for. Of what tells matches of the same
+// text apart only a number is kept, and none for the first.
 func literalText(l Literal) string {
-	text := strings.TrimSuffix(strings.TrimSpace(l.Text), " #0")
-	text = strings.TrimPrefix(text, "-m ")
+	text, isMatch := strings.CutPrefix(strings.TrimSpace(l.Text), "-m ")
+	if !isMatch {
+		if l.Not {
+			return "not (" + text + ")"
+		}
+		return text
+	}
+	if at := strings.LastIndex(text, " #"); at >= 0 {
+		digits := len(text[at+2:]) - len(strings.TrimLeft(text[at+2:], "0123456789"))
+		number := text[at : at+2+digits]
+		if digits > 0 {
+			text = text[:at]
+			if number != " #1" {
+				text += number
+			}
+		}
+	}
 	if l.Not {
 		return "(" + text + ") does not match"
 	}

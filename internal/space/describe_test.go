@@ -167,8 +167,10 @@ func TestBoxesAreDescribedInWords(t *testing.T) {
 		{box(with(Proto, numbers(Proto, 1, 1)), whole, with(ICMP, numbers(ICMP, 8<<8, 8<<8|255))), "icmp type echo-request"},
 		{box(with(Proto, numbers(Proto, 47, 47)), whole), "protocol 47 not frag"},
 		{box(with(Fragment, numbers(Fragment, 1, 1))), "everything frag"},
-		{box(tcp, when("-m limit --limit 5/min #0", true), when("-m limit --limit 5/min #1", false)),
-			"tcp when (limit --limit 5/min) does not match and (limit --limit 5/min #1) matches"},
+		{box(tcp, when("-m limit --limit 5/min #1", true), when("-m limit --limit 5/min #2 by filter INPUT 7", false)),
+			"tcp when (limit --limit 5/min) does not match and (limit --limit 5/min #2) matches"},
+		{box(tcp, when("-m comment --comment \"a #b\"", false)), "tcp when (comment --comment \"a #b\") matches"},
+		{box(tcp, when("the packet is routed", true)), "tcp when not (the packet is routed)"},
 		{box(with(Out, names("")), tcp), "tcp"},
 	}
 	for _, c := range cases {
