@@ -296,12 +296,17 @@ func (m *modelRule) hasEffect() bool {
 	if m.rule.Foreign || m.rule.Target == nil || m.action == targets && m.fate == ext.GoesOn || m.action == counts {
 		return true
 	}
-	for _, x := range m.rule.Matches {
-		if _, decided := x.(ext.Matcher); !decided {
-			return true
-		}
+	return slices.ContainsFunc(m.rule.Matches, remembers)
+}
+
+// remembers reports whether a match changes by being asked.
+func remembers(m rule.Match) bool {
+	switch m.(type) {
+	case *ext.Recent, *ext.Statistic:
+		return true
 	}
-	return false
+	_, decided := m.(ext.Matcher)
+	return !decided
 }
 
 // take is the first take that has a point from take number from on; -1 for none.

@@ -83,9 +83,36 @@ func (s *Subject) deadAt(f *rollout, v *visit) dead {
 			}
 		}
 	}
+	for _, at := range d.rollout.seen[v.Place] {
+		d.takers = append(d.takers, d.rollout.leavers(at)...)
+	}
 	slices.Sort(d.takers)
 	d.takers = slices.Compact(d.takers)
 	return d
+}
+
+// leavers are the visits before one, in the same call of its chain, at which
+// packets that the rule would match leave the chain: by RETURN, or by a goto.
+func (f *rollout) leavers(at int32) (list []int32) {
+	v := &f.visits[at]
+	set := f.s.Model().RuleSet(v.Place)
+	for i := at - 1; i >= 0; i-- {
+		o := &f.visits[i]
+		if !slices.Equal(o.calls, v.calls) {
+			continue // in a chain that was called meanwhile, or in another call
+		}
+		j, jumps := o.rule.Target.(rule.Jump)
+		if o.rule.Target != rule.Target(rule.Return) && (!jumps || !j.Goto) {
+			continue
+		}
+		for k := range o.boxes {
+			if set.Meets(space.Of(o.boxes[k])) {
+				list = append(list, i)
+				break
+			}
+		}
+	}
+	return list
 }
 
 // proof are the takers' rules.
@@ -245,11 +272,18 @@ func (s *Subject) contradicted(d *dead) int32 {
 	}
 	for _, at := range d.takers {
 		v := &d.rollout.visits[at]
-		if v.Chain == d.Chain && verdictSide(v.rule.Target) == -own && s.Model().RuleSet(v.Place).Equal(s.Model().RuleSet(d.Place)) {
+		if v.Chain == d.Chain && verdictSide(v.rule.Target) == -own && s.wholes(v.Place).Equal(s.wholes(d.Place)) {
 			return at
 		}
 	}
 	return -1
+}
+
+// wholes is what a rule matches, without later fragments, which some matches
+// read as if they had ports.
+func (s *Subject) wholes(p simulate.Place) space.Set {
+	whole, _ := (space.Box{}).With(space.Fragment, space.One(space.Fragment, space.Number{}))
+	return s.Model().RuleSet(p).And(space.Of(whole))
 }
 
 // verdictSide is 1 for a target that lets packets through, -1 for one that
