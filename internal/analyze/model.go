@@ -21,13 +21,16 @@ type Model struct {
 	hooks  [rule.Postrouting + 1][]station
 }
 
-// station is what packets pass at a hook: a built-in chain, or the place where
-// connections are translated.
+// station is what packets pass at a hook: a built-in chain, or connection tracking.
 type station struct {
 	priority int32
-	nat      bool
-	chain    *modelChain // nil for a nat station without chain
+	nat      bool        // the chain is for packets whose connection is to be translated
+	chain    *modelChain // nil for connection tracking
 }
+
+// priorityTrack is where connection tracking looks at packets: NF_IP_PRI_CONNTRACK
+// of linux/netfilter_ipv4.h.
+const priorityTrack = -200
 
 // modelChain is a chain with its rules' sets.
 type modelChain struct {
@@ -90,6 +93,9 @@ func newModel(rs *rule.Ruleset, names *naming) *Model {
 		m.tables[t.Name] = chains
 	}
 	for h := range m.hooks {
+		if hook := rule.Hook(h); hook == rule.Prerouting || hook == rule.Output {
+			m.hooks[h] = append(m.hooks[h], station{priority: priorityTrack})
+		}
 		slices.SortStableFunc(m.hooks[h], func(a, b station) int { return cmp.Compare(a.priority, b.priority) })
 	}
 	return m
@@ -149,7 +155,7 @@ func (m *Model) RuleSet(p simulate.Place) space.Set {
 
 // Arriving is every packet that can begin a way: its interfaces are those the
 // way has, its mark is 0, and a new connection has neither mark nor status. One
-// that is to be passed on has a hop left.
+// that is to be passed on has a hop left and was meant for this host's link address.
 func Arriving(w simulate.Way) space.Set {
 	b := space.Box{}
 	put := func(d space.Dim, v space.Values) { b, _ = b.With(d, v) }
@@ -159,6 +165,7 @@ func Arriving(w simulate.Way) space.Set {
 	case simulate.Through:
 		out = name
 		put(space.TTL, space.Span(space.TTL, space.Num(2), space.Num(255)))
+		put(space.PktType, space.One(space.PktType, space.Num(packet.ToHost)))
 	case simulate.Out:
 		in, out = none, name
 	}

@@ -85,6 +85,7 @@ type flow struct {
 	stack  []frame
 	depth  int
 	here   bool // sent to this host by REDIRECT
+	untold bool // rules do not see the connection yet
 	routed bool // routing chose an interface that is not told
 
 	by      simulate.Place
@@ -153,11 +154,43 @@ func (w *walker) onward(f flow) {
 	s := stations[f.at]
 	f.at++
 	f.base, f.stack, f.depth = s.chain, nil, 0
-	if s.nat {
+	switch {
+	case s.chain == nil:
+		w.track(f)
+	case s.nat:
 		w.nat(f)
-		return
+	case s.priority < priorityTrack && s.chain.matters() && !f.untold:
+		w.untracked(f)
+	default:
+		w.resume(f, s.chain, 0)
 	}
-	w.resume(f, s.chain, 0)
+}
+
+// untracked takes packets through a chain before connection tracking, where they
+// have no connection: state INVALID. What comes by lo has had it since it was sent.
+func (w *walker) untracked(f flow) {
+	lo := boxOf(space.In, space.Names("lo"))
+	if f.way == simulate.Out {
+		lo = space.Set{}
+	}
+	w.parted(f, lo, func(f flow) { w.resume(f, f.base, 0) }, func(f flow) {
+		f.untold = true
+		f.now = f.now.with(space.State, constant(space.State, space.Num(packet.Invalid), w.m.Family))
+		w.resume(f, f.base, 0)
+	})
+}
+
+// track gives packets their connection, unless rules have said that they are
+// not to be tracked.
+func (w *walker) track(f flow) {
+	if f.untold {
+		f.untold = false
+		untracked := space.One(space.State, space.Num(packet.Untracked))
+		if v := f.now.dims[space.State]; !space.Covers(untracked, v.known) {
+			f.now = f.now.without(space.State)
+		}
+	}
+	w.onward(f)
 }
 
 // nat sends the packets that begin a connection through the chain, and others
@@ -174,19 +207,21 @@ func (w *walker) nat(f flow) {
 // filters reports whether table filter has a chain on a way.
 func (m *Model) filters(w simulate.Way) bool {
 	for _, s := range m.hooks[w.Hook()] {
-		if s.chain.table == "filter" {
+		if s.chain != nil && s.chain.table == "filter" {
 			return true
 		}
 	}
 	return false
 }
 
-// natSet is the packets, as they came, that nat chains see. What came in by lo
+// natSet is the packets, as they came, that nat chains see: the first of each
+// connection. What came in by lo
 // was translated when it left.
 func (w *walker) natSet(f *flow) space.Set {
 	b, _ := space.Box{}.With(space.Proto, space.Bytes(space.Proto, func(x uint8) bool { return x != 1 && x != 58 }))
 	related := f.now.isState(func(s packet.State) bool { return s == packet.Related }).And(space.Of(b))
-	set := f.now.isState(func(s packet.State) bool { return s == packet.New }).Or(related)
+	confirmed := nowIn(f.now, space.Status, space.Bytes(space.Status, func(x uint8) bool { return x&packet.StatusConfirmed != 0 }))
+	set := f.now.isState(func(s packet.State) bool { return s == packet.New }).Minus(confirmed).Or(related)
 	if f.way != simulate.Out {
 		set = set.Minus(boxOf(space.In, space.Names("lo")))
 	}
@@ -306,14 +341,15 @@ func (w *walker) endOfHook(f flow) {
 	w.parted(f, w.readdressed(&f), func(f flow) { w.route(f, next) }, next)
 }
 
-// hop takes one hop from packets that are passed on. Those that have none left
-// are dropped, which no rule and no policy decides.
+// hop takes one hop from packets that are passed on. Those that have none left,
+// or were sent to all or others on the link, are dropped, which no rule and no policy decides.
 func (w *walker) hop(f flow, next func(flow)) {
 	if f.phase > 0 || f.way != simulate.Through {
 		next(f)
 		return
 	}
 	last := nowIn(f.now, space.TTL, space.Span(space.TTL, space.Number{}, space.Num(1)))
+	last = last.Or(boxOf(space.PktType, space.One(space.PktType, space.Num(packet.ToHost))).Not())
 	w.parted(f, last, func(f flow) { w.emit(f, simulate.Drop, simulate.Place{}, nil) }, func(f flow) {
 		f.now = f.now.bytesNow(space.TTL, func(x uint8) uint8 { return x - 1 })
 		next(f)

@@ -161,7 +161,7 @@ func hostOf(v space.Values, lo, hi space.Number) space.Number {
 // nameIn is an interface name at the beginning of an interval that people would write.
 func nameIn(v space.Values, lo space.Number) (space.Number, bool) {
 	name := strings.TrimRightFunc(space.NameOf(lo), func(r rune) bool { return r <= ' ' || r > '~' })
-	for _, end := range [...]string{"", "0", "1", "9", "a", "z", "x0"} {
+	for _, end := range [...]string{"0", "", "1", "9", "a", "z", "x0"} {
 		if n := space.NameNumber(name + end); len(name+end) <= 15 && name+end != "" && space.Has(v, n) {
 			return n, true
 		}
