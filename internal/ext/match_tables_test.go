@@ -84,7 +84,7 @@ func TestUDPDecides(t *testing.T) {
 		{packet.Packet{Proto: 17}, "--dport 6000:4000", packet.No}, {packet.Packet{Proto: 17}, "--dport 6000", packet.Unknown},
 		{packet.Packet{Proto: 17, Fragment: true}, "! --dport 1", packet.Unknown},
 		{packet.Packet{Proto: 17, Fragment: true}, "! --dport 6000:4000", packet.Unknown}, {packet.Packet{Proto: 17, Fragment: true}, "--dport 6000:4000", packet.No},
-		{packet.Packet{Proto: 17, Fragment: true, Family: rule.IPv6, Bytes: make([]byte, 60)}, "--dport 0", packet.Unknown},
+		{packet.Packet{Proto: 17, Fragment: true, Family: rule.IPv6, Bytes: make([]byte, 60)}, "--dport 0", packet.Yes},
 	})
 }
 

@@ -155,7 +155,7 @@ func (m *SCTP) Match(p *packet.Packet) packet.Answer {
 		answer = answer.And(PortMatch{m.Dst, m.Not&xtSCTPDst != 0}.matchPort(destinationPort(p)))
 	}
 	if m.Given&xtSCTPChunks != 0 {
-		answer = answer.And(m.Chunks.match(p.Transport.Chunks).Invert(m.Not&xtSCTPChunks != 0))
+		answer = answer.And(m.Chunks.match(chunksOf(p)).Invert(m.Not&xtSCTPChunks != 0))
 	}
 	return answer
 }

@@ -241,36 +241,77 @@ func (c *SCTPChunks) read(r *nft.InfoReader) error {
 	return nil
 }
 
-// match looks at the types of a packet's chunks; nil: they were not told. The
-// flags of chunks are not part of a packet.
-func (c *SCTPChunks) match(chunks []uint8) packet.Answer {
+// sctpChunk is a chunk of a packet: its type, and its flags if they were told.
+type sctpChunk struct {
+	kind, flags uint8
+	told        bool
+}
+
+// chunksOf gives the chunks of a packet; nil: not told. Flags are only in its bytes.
+func chunksOf(p *packet.Packet) (list []sctpChunk) {
+	b := transportBytes(p)
+	for at := 12; at+4 <= len(b); {
+		list = append(list, sctpChunk{b[at], b[at+1], true})
+		n := int(b[at+2])<<8 | int(b[at+3])
+		if n == 0 {
+			return nil // the kernel drops such a packet
+		}
+		at += (n + 3) &^ 3
+	}
+	if list == nil {
+		for _, kind := range p.Transport.Chunks {
+			list = append(list, sctpChunk{kind: kind})
+		}
+	}
+	return list
+}
+
+// match looks at a packet's chunks; nil: they were not told. All: each that is
+// asked for is there; any: one of them is; only: there are no others.
+func (c *SCTPChunks) match(chunks []sctpChunk) packet.Answer {
 	if chunks == nil {
 		return packet.Unknown
 	}
 	answer := packet.Of(c.Mode != sctpAny)
-	wanted := c.Types
-	for _, n := range chunks {
-		is := packet.No
-		if c.has(n) {
-			is = packet.Yes
-			if slices.ContainsFunc(c.Flags, func(f SCTPFlag) bool { return f.Chunk == n }) {
-				is = packet.Unknown
-			}
-		}
+	missing, doubtful := c.Types, c.Types
+	for _, chunk := range chunks {
+		is := c.meets(chunk)
 		switch c.Mode {
 		case sctpAny:
 			answer = answer.Or(is)
 		case sctpOnly:
 			answer = answer.And(is)
-		case sctpAll:
-			if is == packet.Unknown {
-				answer = answer.And(packet.Unknown)
-			}
 		}
-		wanted[n/32] &^= 1 << (n % 32)
+		bit := uint32(1) << (chunk.kind % 32)
+		if is != packet.No {
+			doubtful[chunk.kind/32] &^= bit
+		}
+		if is == packet.Yes {
+			missing[chunk.kind/32] &^= bit
+		}
 	}
-	if c.Mode != sctpAny {
-		answer = answer.And(packet.Of(wanted == [8]uint32{}))
+	switch {
+	case c.Mode != sctpAll || missing == [8]uint32{}:
+		return answer
+	case doubtful == [8]uint32{}:
+		return packet.Unknown
 	}
-	return answer
+	return packet.No
+}
+
+// meets reports whether a chunk is of a type that is asked for, with its flags.
+func (c *SCTPChunks) meets(chunk sctpChunk) packet.Answer {
+	if !c.has(chunk.kind) {
+		return packet.No
+	}
+	for _, f := range c.Flags {
+		switch {
+		case f.Chunk != chunk.kind:
+		case !chunk.told:
+			return packet.Unknown
+		default:
+			return packet.Of(chunk.flags&f.Mask == f.Flag)
+		}
+	}
+	return packet.Yes
 }

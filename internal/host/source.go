@@ -21,7 +21,7 @@ func (f *Facts) InterfaceAddress(dev string, family rule.Family, peer netip.Addr
 	if family == rule.IPv4 {
 		return f.source4(i, peer), true
 	}
-	return i.source6(peer), true
+	return f.source6(i, peer), true
 }
 
 // source4 is the first address that is not secondary; to a peer only
@@ -85,12 +85,21 @@ func (f *Facts) nextHop(dev string, to netip.Addr) netip.Addr {
 	return to
 }
 
-// source6 chooses among the addresses of the interface; not valid if it has none.
-func (i *Interface) source6(peer netip.Addr) netip.Addr {
-	var usable []Address
-	for _, a := range i.Addresses {
-		if ip := a.Prefix.Addr(); ip.Is6() && !a.Tentative && !ip.IsMulticast() {
-			usable = append(usable, a)
+// candidate is an address that may become a source.
+type candidate struct {
+	Address
+	here bool // it is the interface's own
+}
+
+// source6 chooses among the addresses of the interface and, to a peer in the
+// world, those of the others; not valid if there is none.
+func (f *Facts) source6(i *Interface, peer netip.Addr) netip.Addr {
+	usable := i.candidates(true)
+	if peer.IsValid() && peer.IsGlobalUnicast() {
+		for n := range f.Interfaces {
+			if other := &f.Interfaces[n]; other.Name != i.Name {
+				usable = append(usable, other.candidates(false)...)
+			}
 		}
 	}
 	if len(usable) == 0 {
@@ -105,9 +114,19 @@ func (i *Interface) source6(peer netip.Addr) netip.Addr {
 	return best.Prefix.Addr()
 }
 
-// before reports whether a is a better source than b: rules 1, 2, 3, 6, 7 and 8
-// of RFC 6724, section 5.
-func (a Address) before(b Address, peer netip.Addr, temporary bool) bool {
+// candidates are the interface's IPv6 addresses that may be sources.
+func (i *Interface) candidates(here bool) (list []candidate) {
+	for _, a := range i.Addresses {
+		if ip := a.Prefix.Addr(); ip.Is6() && !a.Tentative && !ip.IsMulticast() {
+			list = append(list, candidate{a, here})
+		}
+	}
+	return list
+}
+
+// before reports whether a is a better source than b: rules 1, 2, 3, 5, 6, 7 and
+// 8 of RFC 6724, section 5.
+func (a candidate) before(b candidate, peer netip.Addr, temporary bool) bool {
 	x, y := a.Prefix.Addr(), b.Prefix.Addr()
 	if !peer.IsValid() {
 		return scopeOf(x) > scopeOf(y)
@@ -122,6 +141,8 @@ func (a Address) before(b Address, peer netip.Addr, temporary bool) bool {
 		return sy < sp
 	case a.Deprecated != b.Deprecated:
 		return b.Deprecated
+	case a.here != b.here:
+		return a.here
 	case label(x) != label(y):
 		if label(x) == label(peer) || label(y) == label(peer) {
 			return label(x) == label(peer)

@@ -30,9 +30,9 @@ func (m *maker) fits(g *generator, table, chain, proto string) bool {
 
 // match makes a condition of an extension that fits the table, chain and
 // protocol. Half of them are of the protocol, if it has some.
-func (g *generator) match(table, chain, proto string) string {
+func (g *generator) match(table, chain, proto string) (name, text string) {
 	if table == "raw" && g.chance(10) {
-		return "" // fewer: what it does to connections reaches far
+		return "", "" // fewer: what it does to connections reaches far
 	}
 	var fit, special []*maker
 	for i := range makers {
@@ -48,7 +48,8 @@ func (g *generator) match(table, chain, proto string) string {
 	if len(special) > 0 && g.chance(50) {
 		fit = special
 	}
-	return pick(g, fit).make(g)
+	m := pick(g, fit)
+	return m.name, m.make(g)
 }
 
 // makers are all extensions of matches that a packet decides.

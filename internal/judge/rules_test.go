@@ -68,9 +68,13 @@ func isDestination(chain string) bool {
 func (g *generator) rule(r *ruleset, table, chain string, chains []string) {
 	words := g.header(chain)
 	proto := protocolOf(words)
+	// Two conditions of one kind in a rule are not read back as they were written,
+	// not by iptables 1.8.9 either.
+	kinds := map[string]bool{"": true}
 	for range pick(g, []int{0, 1, 1, 1, 2}) {
-		if m := g.match(table, chain, proto); m != "" {
-			words = append(words, m)
+		kind, m := g.match(table, chain, proto)
+		if !kinds[kind] {
+			words, kinds[kind] = append(words, m), true
 		}
 	}
 	words = append(words, g.target(table, chain, proto, chains))

@@ -20,7 +20,7 @@ type doer struct {
 
 func (d *doer) fits(g *generator, table, chain, proto string) bool {
 	return slices.Contains(strings.Fields(d.tables), table) && (d.hooks == "" || slices.Contains(strings.Fields(d.hooks), chain)) &&
-		(d.proto == "" || slices.Contains(strings.Fields(d.proto), proto)) && (d.family == 0 || d.family == 6 == g.v6()) && (!d.tracked || g.tracked) && (!d.options || g.options) && (!d.redirects || g.redirects)
+		(d.proto == "" || slices.Contains(strings.Fields(d.proto), proto)) && (d.family == 0 || d.family == 6 == g.v6()) && (!d.tracked || g.tracked) && (!d.options || g.options && g.tracked) && (!d.redirects || g.redirects)
 }
 
 // target makes what a rule does; chains are those that it may jump to.
@@ -80,7 +80,7 @@ var doers = [...]doer{
 	{tables: "mangle", proto: "tcp", options: true, make: func(g *generator) string {
 		return "-j TCPOPTSTRIP --strip-options " + pick(g, []string{"mss", "wscale,sack-permitted", "timestamp", "2,30"})
 	}},
-	{tables: "mangle", proto: "tcp", family: 4, make: fixed("-j ECN --ecn-tcp-remove")},
+	{tables: "mangle", proto: "tcp", family: 4, options: true, make: fixed("-j ECN --ecn-tcp-remove")},
 	{tables: "mangle", hooks: "FORWARD OUTPUT POSTROUTING", proto: "tcp", options: true, make: func(g *generator) string {
 		return fmt.Sprintf("-m tcp --tcp-flags SYN SYN -j TCPMSS --set-mss %d", pick(g, []int{500, 1000, 1400, 9000}))
 	}},

@@ -153,6 +153,9 @@ func (c *chain) prepare(rules []*rule.Rule, chains map[string]*chain) {
 			x, _ := m.(ext.Matcher)
 			l.matches = append(l.matches, condition{name: m.Name(), matcher: x})
 		}
+		if r.Foreign { // it asks for more than its fields say
+			l.matches = append(l.matches, condition{name: "nf_tables"})
+		}
 		l.target(r.Target, chains)
 	}
 }
