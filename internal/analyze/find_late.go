@@ -52,7 +52,8 @@ func (s *Subject) lateBlocks() []late {
 			if !pointless[v.Place] && !f.onlyNamesSources(int32(i)) {
 				continue
 			}
-			if opener := f.opener(v); opener >= 0 {
+			known := slices.ContainsFunc(s.late, func(l late) bool { return l.Place == v.Place })
+			if opener := f.opener(v); opener >= 0 && !known {
 				s.late = append(s.late, late{v.Place, f, int32(i), opener, pointless[v.Place]})
 			}
 		}

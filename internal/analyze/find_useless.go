@@ -21,9 +21,9 @@ type useless struct {
 	policy    bool
 }
 
-// uselessRules are the rules that change nothing: each of them, and all of
-// them together with the dead ones. Looked for from the last rule to the first,
-// so that of two equal ones only one is found.
+// uselessRules are the rules that change nothing: each of them alone, and all of
+// them together with the dead ones. They are looked for from the last rule to
+// the first, so that of rules that can stand in for each other one stays.
 func (s *Subject) uselessRules() []useless {
 	if s.uselessDone {
 		return s.useless
@@ -34,7 +34,7 @@ func (s *Subject) uselessRules() []useless {
 		gone[d.Place] = true
 	}
 	for _, f := range s.Rollouts() {
-		w := absence{rollout: f, gone: gone}
+		w := absence{rollout: f, others: gone, turns: f.deadTurns(gone)}
 		for at := len(f.visits) - 1; at >= 0; at-- {
 			v := &f.visits[at]
 			if v.fate == "" || gone[v.Place] || f.isEffect(int32(at)) || f.seen[v.Place][0] != int32(at) || !s.onlyIn(f, v.Place) {
@@ -67,7 +67,9 @@ func (f *rollout) isEffect(at int32) bool {
 // absence asks what packets would meet without a rule.
 type absence struct {
 	*rollout
-	gone map[simulate.Place]bool // rules that are not there
+	others map[simulate.Place]bool // rules that were found to change nothing
+	gone   map[simulate.Place]bool // those of them that are not there now
+	turns  []int32                 // visits of dead jumps and returns
 	// opponents are takes that showed of other rules that they matter: they
 	// often do so of the next.
 	opponents []int32
@@ -77,28 +79,61 @@ type absence struct {
 // maxOpponents is how many takes are tried before all are looked at.
 const maxOpponents = 24
 
-// useless reports whether the rule at a place changes nothing at any of its visits.
+// useless reports whether the rule at a place changes nothing at any of its
+// visits: neither while the other rules that do not are still there, nor when
+// they are gone. A dead rule may come to life, and a useless one get packets
+// that it was not asked about, when the rule before it goes.
 func (w *absence) useless(p simulate.Place) (useless, bool) {
 	visits := w.seen[p]
 	w.found = useless{Place: p, rule: w.visits[visits[0]].rule, rollout: w.rollout, visits: visits}
-	w.gone[p] = true
-	defer delete(w.gone, p)
-	for _, at := range visits {
-		if w.matters(at) {
-			return useless{}, false
+	both := [...]map[simulate.Place]bool{{}, w.others}
+	for _, w.gone = range both {
+		for _, at := range visits {
+			if w.matters(at) {
+				return useless{}, false
+			}
 		}
 	}
-	for _, at := range visits {
-		v := &w.visits[at]
-		for i := range v.boxes {
-			if !w.same(at, &v.boxes[i]) {
-				return useless{}, false
+	for _, w.gone = range both {
+		w.found.followers, w.found.policy = nil, false // the last look stays
+		for _, at := range visits {
+			v := &w.visits[at]
+			for i := range v.boxes {
+				if !w.same(at, &v.boxes[i]) {
+					return useless{}, false
+				}
 			}
 		}
 	}
 	slices.Sort(w.found.followers)
 	w.found.followers = slices.Compact(w.found.followers)
 	return w.found, true
+}
+
+// deadTurns are the visits of rules among some that send packets elsewhere, by
+// jumps or returns. The rollout is made with them in it.
+func (f *rollout) deadTurns(places map[simulate.Place]bool) (list []int32) {
+	for i := range f.visits {
+		v := &f.visits[i]
+		_, jumps := v.rule.Target.(rule.Jump)
+		if places[v.Place] && (jumps || v.rule.Target == rule.Target(rule.Return)) {
+			list = append(list, int32(i))
+		}
+	}
+	return list
+}
+
+// turned reports whether any packet of a box would be sent elsewhere behind a
+// visit by a dead rule, so that it is not known what it meets when that is gone.
+func (w *absence) turned(at int32, b *space.Box) bool {
+	for _, t := range w.turns {
+		for i := range w.visits[t].boxes {
+			if t > at && w.visits[t].boxes[i].Meets(b) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // matters tries some of a visit's packets, and takes that showed it of other
@@ -118,7 +153,7 @@ func (w *absence) matters(at int32) bool {
 		}
 	}
 	for n, t := range w.opponents {
-		if t < v.first || w.gone[w.visits[w.owner[t]].Place] || w.fateOf(t) == v.fate {
+		if t < v.first || w.isAway(t) || w.fateOf(t) == v.fate {
 			continue
 		}
 		for i := range v.boxes {
@@ -137,11 +172,12 @@ func (w *absence) matters(at int32) bool {
 	return false
 }
 
-// next is the take that has a point from number from on, without what is gone.
+// next is the take that has a point from number from on, without the rule that
+// is looked at and what is gone.
 func (w *absence) next(p *space.Point, from int32) int32 {
 	for {
 		t := w.take(p, from)
-		if t < 0 || !w.gone[w.visits[w.owner[t]].Place] {
+		if t < 0 || !w.isAway(t) {
 			return t
 		}
 		from = t + 1
@@ -152,11 +188,14 @@ func (w *absence) next(p *space.Point, from int32) int32 {
 // too, and nothing that logs or counts before that: of each take with another
 // fate, of each effect, and of a policy with another fate, that they get none.
 func (w *absence) same(at int32, b *space.Box) bool {
+	if w.turned(at, b) {
+		return false
+	}
 	v := &w.visits[at]
 	var alike []int32
 	for _, t := range w.index.Meeting(nil, b) {
 		switch {
-		case w.owner[t] <= at || w.gone[w.visits[w.owner[t]].Place]:
+		case w.owner[t] <= at || w.isAway(t):
 		case w.fateOf(t) == v.fate:
 			alike = append(alike, t)
 		case w.gets(at, b, w.takes[t], t):
@@ -191,7 +230,7 @@ func (w *absence) gets(at int32, b, other *space.Box, below int32) bool {
 	}
 	cover, ok := w.chase(&both, func(p *space.Point) int32 {
 		t := int32(w.index.First(p, int(below)))
-		if t >= 0 && w.isAway(at, t) {
+		if t >= 0 && w.isAway(t) {
 			t = w.next(p, t+1)
 		}
 		if t >= below {
@@ -204,17 +243,18 @@ func (w *absence) gets(at int32, b, other *space.Box, below int32) bool {
 	}
 	var takes []*space.Box
 	for _, t := range w.earlier(&both, below) {
-		if !w.isAway(at, t) {
+		if !w.isAway(t) {
 			takes = append(takes, w.takes[t])
 		}
 	}
 	return !both.Subtract(takes, func(space.Box) bool { return false })
 }
 
-// isAway reports whether a take is that of the visit's rule, or of one that is gone.
-func (w *absence) isAway(at, take int32) bool {
+// isAway reports whether a take is that of the rule that is looked at, or of
+// one that is gone.
+func (w *absence) isAway(take int32) bool {
 	place := w.visits[w.owner[take]].Place
-	return place == w.visits[at].Place || w.gone[place]
+	return place == w.found.Place || w.gone[place]
 }
 
 // passes is gets for one packet.
