@@ -64,6 +64,8 @@ type AuditInput struct {
 	// (those of Facts are taken, if there are Facts).
 	Interfaces []string
 	Silences   Silences
+	// Legacy is what iptables-legacy has in force, by family; nil: none, or not told.
+	Legacy []Legacy
 }
 
 // Report is the outcome of an audit.

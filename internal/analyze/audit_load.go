@@ -43,6 +43,11 @@ func AuditLive() (in AuditInput, err error) {
 			return in, err
 		}
 		in.Subjects = append(in.Subjects, NewSubject(r, true))
+		l, err := readLegacy(f)
+		if err != nil {
+			return in, err
+		}
+		in.Legacy = append(in.Legacy, l)
 	}
 	if in.Facts, err = host.Read(); err != nil {
 		return in, err

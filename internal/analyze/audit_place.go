@@ -26,6 +26,7 @@ type Subject struct {
 	firewall   *simulate.Firewall
 	indexed    *simulate.Firewall
 	probes     []Probe
+	world      *world // what posture findings ask; nil until they do
 	model      *Model
 	rollouts   []*rollout
 
