@@ -168,7 +168,14 @@ func (m *IPv6Header) Match(p *packet.Packet) packet.Answer {
 	for _, x := range p.Extensions {
 		has |= ipv6HeaderBit(x.Proto)
 	}
-	if bit := ipv6HeaderBit(p.Proto); bit != 0 {
+	last := p.Proto
+	if n := len(p.Extensions) - 1; last == headerAH && n >= 0 { // what is behind it is no protocol of rules
+		if len(p.Extensions[n].Data) == 0 {
+			return packet.Unknown
+		}
+		last = p.Extensions[n].Data[0]
+	}
+	if bit := ipv6HeaderBit(last); bit != 0 {
 		has |= bit
 	} else {
 		has |= ipv6HeaderProto

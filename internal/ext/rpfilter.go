@@ -109,6 +109,11 @@ func (m *RPFilter) Match(p *packet.Packet) packet.Answer {
 	switch {
 	case !known:
 		return packet.Unknown
+	case t == addressLocal && m.AcceptLocal && !m.Loose: // an address of that interface
+		if t, known = p.Host.AddressType(p.Src, p.In); !known {
+			return packet.Unknown
+		}
+		return packet.Of(t == addressLocal).Invert(m.Invert)
 	case t == addressLocal:
 		return packet.Of(m.AcceptLocal).Invert(m.Invert)
 	}

@@ -84,20 +84,41 @@ func (t *TCPMSS) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 }
 
 // Mutate lowers the size that the packet announces to the one that is set, and
-// never raises it. A packet that announces none gets the option, with a size
-// that depends on its family, which is not told; nor is the path's.
+// never raises it. A packet without data that announces none gets the option.
+// What hangs on bytes or on the path that were not told is not told after it.
 func (t *TCPMSS) Mutate(p *packet.Packet) {
+	header := transportBytes(p)
 	p.Bytes = nil
-	if !p.Has(packet.KnowTCPOptions) {
+	if !p.Has(packet.KnowTCPOptions) || p.Proto != 6 || p.Fragment {
 		return
 	}
 	i := slices.IndexFunc(p.Transport.Options, func(o packet.TCPOption) bool { return o.Kind == tcpOptionMSS && len(o.Data) == 2 })
-	if i < 0 || t.Clamp {
+	switch {
+	case i < 0 && len(header) >= 20 && !t.Clamp:
+		t.add(p, header)
+	case i < 0 || t.Clamp:
 		p.Known &^= packet.KnowTCPOptions | flag(i < 0, packet.KnowLength)
+	default:
+		if data := p.Transport.Options[i].Data; binary.BigEndian.Uint16(data) > t.MSS {
+			p.Transport.Options = slices.Clone(p.Transport.Options)
+			p.Transport.Options[i].Data = binary.BigEndian.AppendUint16(nil, t.MSS)
+		}
+	}
+}
+
+// add puts the option in front of the others, unless the packet has data or its
+// header is as long as can be. The size is at most what a host may assume of one
+// that announces none: RFC 9293, section 3.7.1.
+func (t *TCPMSS) add(p *packet.Packet, header []byte) {
+	n := int(header[12]>>4) * 4
+	if len(header) > n || n >= 60 {
 		return
 	}
-	if data := p.Transport.Options[i].Data; binary.BigEndian.Uint16(data) > t.MSS {
-		p.Transport.Options = slices.Clone(p.Transport.Options)
-		p.Transport.Options[i].Data = binary.BigEndian.AppendUint16(nil, t.MSS)
+	size := min(t.MSS, 536)
+	if p.Family == rule.IPv6 {
+		size = min(t.MSS, 1220)
 	}
+	option := packet.TCPOption{Kind: tcpOptionMSS, Data: binary.BigEndian.AppendUint16(nil, size)}
+	p.Transport.Options = append([]packet.TCPOption{option}, p.Transport.Options...)
+	p.Length += 4
 }

@@ -35,7 +35,10 @@ func (g *generator) known(h *host, number int) shot {
 	if s.reply {
 		there = c.reply
 	}
-	if g.chance(25) && c.orig.Proto != protoICMP && c.orig.Proto != protoICMPv6 {
+	// The simulator does not know the bytes of an ICMP error after translation,
+	// in which the packet that it quotes is changed too.
+	quotable := c.orig.Proto != protoICMP && c.orig.Proto != protoICMPv6 && (g.options || c.reply == inverse(c.orig))
+	if g.chance(25) && quotable {
 		g.icmpError(&s, &d)
 	} else {
 		if !s.reply && c.status&packet.StatusSeenReply == 0 {

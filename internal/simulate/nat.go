@@ -148,6 +148,9 @@ func (s *state) translate(src bool) {
 	} else {
 		s.rewrite(&s.p.Dst, &s.p.Transport.Dst, packet.KnowDstPort, there.Src, there.SrcPort)
 	}
+	if s.p.Connection.State == packet.Related {
+		s.p.Bytes = nil // the packet that it quotes is translated too
+	}
 	ext.Rewritten(&s.p)
 	s.readAddresses()
 	s.reindex()
