@@ -29,6 +29,9 @@ type rollout struct {
 	takes []*space.Box
 	owner []int32
 	index *space.Index
+	// alike are the takes again, by fate: those that accept, those that drop,
+	// and the rest.
+	alike [3]takeGroup
 	// effects are the visits that do something beside deciding: log, change,
 	// count, or remember.
 	effects     []int32
@@ -92,6 +95,13 @@ func newRollout(s *Subject, t *rule.Table, c *rule.Chain) *rollout {
 		return nil
 	}
 	f.index = space.NewIndex(f.takes)
+	for t := range f.takes {
+		g := &f.alike[groupOf(f.fateOf(int32(t)))]
+		g.boxes, g.takes = append(g.boxes, f.takes[t]), append(g.takes, int32(t))
+	}
+	for i := range f.alike {
+		f.alike[i].index = space.NewIndex(f.alike[i].boxes)
+	}
 	for _, at := range f.effects {
 		for _, b := range f.visits[at].boxes {
 			b = b.WithoutLiterals()
@@ -100,6 +110,40 @@ func newRollout(s *Subject, t *rule.Table, c *rule.Chain) *rollout {
 	}
 	f.effectIndex = space.NewIndex(f.effectBoxes)
 	return f
+}
+
+// takeGroup is takes of like fates.
+type takeGroup struct {
+	boxes []*space.Box
+	takes []int32 // the number of each
+	index *space.Index
+}
+
+// The groups of takes.
+const (
+	accepting = iota
+	dropping
+	ending // otherwise
+)
+
+// groupOf is the group of takes with a fate.
+func groupOf(fate string) int {
+	switch fate {
+	case rule.Accept.Name():
+		return accepting
+	case rule.Drop.Name():
+		return dropping
+	}
+	return ending
+}
+
+// meeting gives the takes of a group that meet a box, in order.
+func (g *takeGroup) meeting(b *space.Box) []int32 {
+	list := g.index.Meeting(nil, b)
+	for i, at := range list {
+		list[i] = g.takes[at]
+	}
+	return list
 }
 
 // hookBox is the packets that there are at a hook.

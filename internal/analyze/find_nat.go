@@ -153,24 +153,28 @@ func (f *rollout) arriving(b *space.Box, t *dnatRule) (space.Box, bool) {
 	return out.And(&hook)
 }
 
-// acceptsAny reports whether any packet of a box is accepted.
+// acceptsAny reports whether any packet of a box is accepted, or ends in a way
+// that is not known to be no.
 func (f *rollout) acceptsAny(b *space.Box) bool {
-	for _, t := range f.index.Meeting(nil, b) {
-		if verdictSide(f.visits[f.owner[t]].rule.Target) < 0 {
-			continue
-		}
-		both, meets := b.And(f.takes[t])
-		if !meets {
-			continue
-		}
-		if _, some := f.leftOf(&both, t); some {
-			return true
+	for _, group := range [...]int{accepting, ending} {
+		for _, t := range f.alike[group].meeting(b) {
+			if verdictSide(f.visits[f.owner[t]].rule.Target) < 0 {
+				continue
+			}
+			if both, meets := b.And(f.takes[t]); meets && f.gives(&both, t) {
+				return true
+			}
 		}
 	}
-	if f.policy == rule.Drop.Name() {
-		return false
+	return f.policy != rule.Drop.Name() && f.gives(b, int32(len(f.takes)))
+}
+
+// gives reports whether any packet of a box passes the takes before number below.
+func (f *rollout) gives(b *space.Box, below int32) bool {
+	if p := f.point(); b.Sample(&p, f.random) && f.index.First(&p, int(below)) < 0 {
+		return true
 	}
-	_, some := f.leftOf(b, int32(len(f.takes)))
+	_, some := f.leftOf(b, below)
 	return some
 }
 
@@ -238,11 +242,8 @@ func (s *Subject) letIn(t *dnatRule, filter *rollout, e *Example) *Fix {
 		op.Kind, op.Num = change.Insert, 1
 	}
 	return s.Fix("lets them in", []change.Op{op}, func(after *Subject) bool {
-		place := simulate.Place{Table: "filter", Chain: filter.base.Name, Rule: max(op.Num, 1)}
-		if op.Kind == change.Append {
-			place.Rule = len(after.Table("filter").Chain(filter.base.Name).Rules)
-		}
-		return after.verdictOf(e.Text) == simulate.Accept && s.sameBeside(after, after.Model().RuleSet(place))
+		let := ext.RuleSpace(r, s.Family, func(string) int { return 1 })
+		return after.verdictOf(e.Text) == simulate.Accept && s.sameBeside(after, let)
 	})
 }
 

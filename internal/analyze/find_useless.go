@@ -95,7 +95,7 @@ func (w *absence) useless(p simulate.Place) (useless, bool) {
 		}
 	}
 	for _, w.gone = range both {
-		w.found.followers, w.found.policy = nil, false // the last look stays
+		w.found.policy = false // the last look stays
 		for _, at := range visits {
 			v := &w.visits[at]
 			for i := range v.boxes {
@@ -103,6 +103,11 @@ func (w *absence) useless(p simulate.Place) (useless, bool) {
 					return useless{}, false
 				}
 			}
+		}
+	}
+	for _, at := range visits {
+		for i := range w.visits[at].boxes {
+			w.follow(at, &w.visits[at].boxes[i])
 		}
 	}
 	slices.Sort(w.found.followers)
@@ -192,15 +197,15 @@ func (w *absence) same(at int32, b *space.Box) bool {
 		return false
 	}
 	v := &w.visits[at]
-	var alike []int32
-	for _, t := range w.index.Meeting(nil, b) {
-		switch {
-		case w.owner[t] <= at || w.isAway(t):
-		case w.fateOf(t) == v.fate:
-			alike = append(alike, t)
-		case w.gets(at, b, w.takes[t], t):
-			w.remember(t)
-			return false
+	for group := range w.alike {
+		if group == groupOf(v.fate) && group != ending {
+			continue
+		}
+		for _, t := range w.alike[group].meeting(b) {
+			if w.owner[t] > at && !w.isAway(t) && w.fateOf(t) != v.fate && w.gets(at, b, w.takes[t], t) {
+				w.remember(t)
+				return false
+			}
 		}
 	}
 	for _, i := range w.effectIndex.Meeting(nil, b) {
@@ -214,7 +219,6 @@ func (w *absence) same(at int32, b *space.Box) bool {
 		return false
 	}
 	w.found.policy = w.found.policy || toPolicy
-	w.follow(at, b, alike)
 	return true
 }
 
@@ -267,13 +271,22 @@ func (w *absence) passes(at int32, p *space.Point, below int32) bool {
 	return t < 0 || t >= below
 }
 
-// maxFollowers is how many rules a proof of uselessness names.
-const maxFollowers = 32
+// maxFollowers is how many rules a proof of uselessness names, and maxFollow
+// how many are asked whether they belong to it.
+const (
+	maxFollowers = 32
+	maxFollow    = 64
+)
 
-// follow notes which of some takes give packets of a box the visit's fate.
-func (w *absence) follow(at int32, b *space.Box, alike []int32) {
-	for _, t := range alike {
-		if len(w.found.followers) >= maxFollowers {
+// follow notes which takes behind a visit give packets of a box its fate.
+func (w *absence) follow(at int32, b *space.Box) {
+	fate := w.visits[at].fate
+	asked := 0
+	for _, t := range w.alike[groupOf(fate)].meeting(b) {
+		if w.owner[t] <= at || w.isAway(t) || w.fateOf(t) != fate {
+			continue
+		}
+		if asked++; asked > maxFollow || len(w.found.followers) >= maxFollowers {
 			return
 		}
 		both, meets := b.And(w.takes[t])
