@@ -94,8 +94,11 @@ const exampleTries = 12
 // exampleOf gives an example out of a box of packets that enter a rollout's
 // chain; nil if none of those tried does what holds asks for.
 func (f *rollout) exampleOf(b *space.Box, says string, holds func(simulate.Result) bool) *Example {
-	for range exampleTries {
+	for try := range exampleTries {
 		p := f.point()
+		if try == 0 {
+			p = f.plainPoint()
+		}
 		p.At[space.State] = space.Num(packet.New)
 		natural := p
 		if !b.Sample(&p, f.random) {

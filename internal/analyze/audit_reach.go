@@ -79,7 +79,40 @@ func (f *rollout) leftOf(b *space.Box, below int32) (left space.Box, some bool) 
 }
 
 // point is a packet from somewhere to somewhere, for Sample to fit to a box.
-func (f *rollout) point() space.Point { return naturalPoint(f.s.Family, f.random) }
+func (f *rollout) point() space.Point {
+	p := naturalPoint(f.s.Family, f.random)
+	f.place(&p)
+	return p
+}
+
+// plainPoint is the packet that examples are made of first, the same each time.
+func (f *rollout) plainPoint() space.Point {
+	p := naturalPoint(f.s.Family, rand.New(rand.NewPCG(0, 0)))
+	src, dst := netip.AddrFrom4([4]byte{203, 0, 113, 7}), netip.AddrFrom4([4]byte{198, 51, 100, 2})
+	if f.s.Family == rule.IPv6 {
+		src, dst = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, 15: 7}), netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: 2})
+	}
+	p.At[space.Src], p.At[space.Dst] = space.AddrNumber(src), space.AddrNumber(dst)
+	p.At[space.Proto], p.At[space.DPort] = space.Num(protoTCP), space.Num(80)
+	f.place(&p)
+	return p
+}
+
+// place gives a packet the host's own interfaces, if they were told.
+func (f *rollout) place(p *space.Point) {
+	for _, name := range f.s.interfaces {
+		if name != "lo" {
+			p.At[space.In] = space.NameNumber(name)
+			break
+		}
+	}
+	for _, name := range slices.Backward(f.s.interfaces) {
+		if name != "lo" {
+			p.At[space.Out] = space.NameNumber(name)
+			break
+		}
+	}
+}
 
 // naturalPoint is a new connection's first packet, of one of the protocols that
 // there is most of.

@@ -185,8 +185,12 @@ func (s *Subject) natExample(t *dnatRule, filter *rollout) *Example {
 		if !some {
 			continue
 		}
-		for range exampleTries {
+		for try := range exampleTries {
 			p := t.rollout.point()
+			if try == 0 {
+				p = t.rollout.plainPoint()
+			}
+			out := p.At[space.Out]
 			p.At[space.State] = space.Num(packet.New)
 			natural := p
 			if !left.Sample(&p, t.rollout.random) {
@@ -194,7 +198,7 @@ func (s *Subject) natExample(t *dnatRule, filter *rollout) *Example {
 			}
 			keepNatural(&p, &natural, &left)
 			if p.At[space.Out] = (space.Number{}); filter.base.Base.Hook == rule.Forward {
-				p.At[space.Out] = space.NameNumber("eth1")
+				p.At[space.Out] = out
 			}
 			q, ok := asQuestion(&p, s.Family, filter.base.Base.Hook)
 			if !ok {
