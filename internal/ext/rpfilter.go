@@ -109,7 +109,7 @@ func (m *RPFilter) Match(p *packet.Packet) packet.Answer {
 	switch {
 	case !known:
 		return packet.Unknown
-	case t == addressLocal && m.AcceptLocal && !m.Loose: // an address of that interface
+	case t == addressLocal && m.AcceptLocal && !m.Loose && p.Src.Is4(): // IPv4: an address of that interface
 		if t, known = p.Host.AddressType(p.Src, p.In); !known {
 			return packet.Unknown
 		}

@@ -251,7 +251,7 @@ func (m *TCP) PortRanges() (src, dst []Range) { return m.Src.ranges(), m.Dst.ran
 // by itself.
 func (m *TCP) Match(p *packet.Packet) packet.Answer {
 	if !m.isNative() {
-		if p.Proto == 6 && p.Fragment && (p.FragmentAt == 1 || !p.Has(packet.KnowFragment)) {
+		if p.Proto == 6 && p.Fragment && p.FragmentAt == 1 && p.Has(packet.KnowFragment) {
 			return packet.Unknown // the kernel drops one that begins within the header
 		}
 		if p.Proto != 6 || p.Fragment {

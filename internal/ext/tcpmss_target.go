@@ -89,7 +89,7 @@ func (t *TCPMSS) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 func (t *TCPMSS) Mutate(p *packet.Packet) {
 	header := transportBytes(p)
 	p.Bytes = nil
-	if !p.Has(packet.KnowTCPOptions) || p.Proto != 6 || p.Fragment {
+	if !p.Has(packet.KnowTCPOptions) || p.Fragment {
 		return
 	}
 	i := slices.IndexFunc(p.Transport.Options, func(o packet.TCPOption) bool { return o.Kind == tcpOptionMSS && len(o.Data) == 2 })

@@ -131,6 +131,28 @@ func (h *host) connect(l *lab.Lab) error {
 			return err
 		}
 	}
+	return h.under.Do(routeMarked)
+}
+
+// routeMarked sends what has a mark of its own another way out.
+func routeMarked() error {
+	dev, err := netlink.LinkByName("wlan0")
+	if err != nil {
+		return err
+	}
+	const table = 100
+	for family, all := range map[int]string{netlink.FAMILY_V4: "0.0.0.0/0", netlink.FAMILY_V6: "::/0"} {
+		r := netlink.NewRule()
+		r.Family, r.Mark, r.Table, r.Priority = family, 0x20, table, 1000
+		_, dst, err := net.ParseCIDR(all)
+		if err != nil {
+			return err
+		}
+		route := &netlink.Route{LinkIndex: dev.Attrs().Index, Dst: dst, Table: table, Scope: netlink.SCOPE_LINK}
+		if err := errors.Join(netlink.RuleAdd(r), netlink.RouteAdd(route)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -245,11 +245,10 @@ func (g *generator) otherProtocol(s *shot, d *draft) {
 	case 3:
 		d.proto, d.body = protoAH, append([]byte{59, 4, 0, 0}, append(word, make([]byte, 16)...)...)
 		if g.v6() { // AH is an extension header there
-			if g.tracked { // which hides the protocol from rules, but not from connection tracking
-				d.proto, d.body = protoESP, append(word, make([]byte, 12)...)
+			d.proto, d.body = protoESP, append(word, make([]byte, 12)...) // ports behind it only ipset would see
+			if g.tracked {                                                // it hides the protocol from rules, but not from connection tracking
 				return
 			}
-			d.proto, d.body = protoUDP, portsBody(g.port(), g.port(), nil)
 			d.extensions = []extension{{51, append([]byte{4, 0, 0}, append(word, make([]byte, 16)...)...)}}
 		}
 	case 4:

@@ -61,15 +61,18 @@ func (s *state) hop() bool {
 	return true
 }
 
-// route asks where a packet goes whose destination was changed, or that is to
-// be passed on with no interface named. Without a host to ask, a packet that was
+// route asks where a packet goes whose destination or mark was changed, or that
+// is to be passed on with no interface named. A mark decides only where the host
+// says so. Without a host to ask, a packet that was
 // meant for this host may go anywhere, and one that was told to be forwarded is.
 func (w *walk) route(s *state) (leaf, bool) {
 	nowhere := s.way == Through && s.out == "" && !s.hiddenOut
-	if s.p.Dst == s.cameTo && !s.toHere && !nowhere {
+	marked := s.p.Host != nil && s.p.Mark != s.cameWith
+	if s.p.Dst == s.cameTo && !s.toHere && !nowhere && !marked {
 		return leaf{}, false
 	}
-	s.cameTo = s.p.Dst
+	onlyMarked := marked && s.p.Dst == s.cameTo && !s.toHere && !nowhere
+	s.cameTo, s.cameWith = s.p.Dst, s.p.Mark
 	if s.toHere && s.way != Out {
 		s.way, s.out, s.hiddenOut = In, "", false
 		return leaf{}, false
@@ -81,6 +84,9 @@ func (w *walk) route(s *state) (leaf, bool) {
 			}
 			return s.routed(r)
 		}
+	}
+	if onlyMarked {
+		return leaf{}, false
 	}
 	switch {
 	case s.way == Out && (s.toHere || s.p.Dst.IsValid() && s.p.Dst.IsLoopback()):

@@ -24,7 +24,8 @@ type state struct {
 
 	in, out             string // the way's interfaces
 	hiddenIn, hiddenOut bool
-	cameTo              netip.Addr // destination before any translation
+	cameTo              netip.Addr // destination for which the way was found
+	cameWith            uint32     // mark for which it was found
 	toHere              bool       // REDIRECT sent it to this host
 	natSrc, natDst      bool       // decided for its connection
 	untold              *untold    // what rules do not see before connection tracking; nil: nothing
@@ -48,7 +49,7 @@ func (s *state) begin(p *packet.Packet, w Way) {
 	s.p, s.way, s.phase, s.at = *p, w, 0, 0
 	s.station, s.chain, s.stack = nil, nil, s.stack[:0]
 	s.in, s.out, s.hiddenIn, s.hiddenOut = p.In, p.Out, p.HiddenIn, p.HiddenOut
-	s.cameTo, s.toHere, s.what, s.weight = p.Dst, false, nil, 0
+	s.cameTo, s.cameWith, s.toHere, s.what, s.weight = p.Dst, p.Mark, false, nil, 0
 	s.readAddresses()
 	// What comes in by lo left by lo, and its connection was translated there.
 	loops := w != Out && p.In == "lo"
