@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -52,5 +53,29 @@ func TestFindingsAreNamedOnceAndInOneWay(t *testing.T) {
 		if k.What == "" || k.Severity == 0 || (k.one == nil) == (k.all == nil) {
 			t.Errorf("%s: the row is not complete", k.Name)
 		}
+	}
+}
+
+// TestFindingsAreDocumented looks for each finding's row in docs/audit.md, and
+// for rows that are no finding's.
+func TestFindingsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 && strings.HasPrefix(cells[1], " `") {
+			rows[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[2])
+		}
+	}
+	for _, k := range Findings() {
+		if !strings.Contains(rows[k.Name], k.Severity.String()) {
+			t.Errorf("docs/audit.md says of %s that it is %q, not %v", k.Name, rows[k.Name], k.Severity)
+		}
+		delete(rows, k.Name)
+	}
+	for name := range rows {
+		t.Errorf("docs/audit.md has a row for %s, which is no finding", name)
 	}
 }
