@@ -99,6 +99,22 @@ func (s *state) enterHook() {
 	if h == rule.Prerouting || h == rule.Input {
 		s.p.Out, s.p.HiddenOut = "", false
 	}
+	if h == rule.Input && s.p.Family == rule.IPv4 && (s.p.Fragment || s.p.MoreFollow) {
+		s.reassemble()
+	}
+}
+
+// reassemble makes a part of an IPv4 packet the whole, which is what INPUT sees
+// once all parts are there. A part but the first does not tell of its transport
+// header.
+func (s *state) reassemble() {
+	p := &s.p
+	if p.Fragment {
+		p.Known &^= packet.KnowPorts | packet.KnowFlags | packet.KnowICMP | packet.KnowTCPOptions | packet.KnowSPI
+		p.Transport = packet.Transport{}
+	}
+	p.Fragment, p.MoreFollow, p.FragmentAt, p.Bytes = false, false, 0, nil
+	p.Known = p.Known&^packet.KnowLength | packet.KnowFragment
 }
 
 // left is the packet as it left, with all interfaces of its way.
