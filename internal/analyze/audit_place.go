@@ -30,6 +30,8 @@ type Subject struct {
 	model      *Model
 	rollouts   []*rollout
 
+	warnings []string // of the audit
+
 	// What finders share, and whether it was looked for.
 	dead                            []dead
 	useless                         []useless

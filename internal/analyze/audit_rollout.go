@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -65,7 +66,7 @@ type call struct {
 
 // maxVisits bounds a rollout: chains that call each other twice at each level grow
 // without bound. No audit is made of a built-in chain beyond it.
-const maxVisits = 1 << 18
+const maxVisits = 1 << 17
 
 // Rollouts gives the rollout of each built-in chain; chains that are too large are left out.
 func (s *Subject) Rollouts() []*rollout {
@@ -74,9 +75,13 @@ func (s *Subject) Rollouts() []*rollout {
 		for _, t := range s.Tables {
 			for _, c := range t.Chains {
 				if c.Base != nil && c.Base.Hook <= rule.Postrouting {
-					if f := newRollout(s, t, c); f != nil {
-						s.rollouts = append(s.rollouts, f)
+					f := newRollout(s, t, c)
+					if f == nil {
+						s.warnings = append(s.warnings, fmt.Sprintf("%s: chain %s of table %s calls others so often that %d rules are passed; no findings are sought among them",
+							s.Family.Program(), c.Name, t.Name, maxVisits))
+						continue
 					}
+					s.rollouts = append(s.rollouts, f)
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func (r *Report) silence(in AuditInput) {
 		}
 	}
 	for _, s := range in.Subjects {
-		r.Warnings = append(r.Warnings, s.wrongMarks()...)
+		r.Warnings = append(append(r.Warnings, s.warnings...), s.wrongMarks()...)
 	}
 }
 

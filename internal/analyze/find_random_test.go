@@ -14,9 +14,9 @@ import (
 	"moat/internal/simulate"
 )
 
-// randomRules is a small ruleset over few addresses and ports, so that its rules
+// shadowingRules is a small ruleset over few addresses and ports, so that its rules
 // shadow each other often.
-func randomRules(r *rand.Rand) string {
+func shadowingRules(r *rand.Rand) string {
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
 	condition := func() string {
 		switch r.IntN(11) {
@@ -67,8 +67,8 @@ func randomRules(r *rand.Rand) string {
 	return s.String() + "COMMIT\n"
 }
 
-// randomPoint is a packet over the addresses and ports of randomRules.
-func randomPoint(r *rand.Rand) (packet.Packet, simulate.Way) {
+// shadowedPacket is a packet over the addresses and ports of shadowingRules.
+func shadowedPacket(r *rand.Rand) (packet.Packet, simulate.Way) {
 	way := simulate.Way(r.IntN(2))
 	p := packet.Packet{
 		Family: rule.IPv4, Src: netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(9))}), Dst: netip.AddrFrom4([4]byte{192, 0, 2, 1}),
@@ -87,9 +87,9 @@ func randomPoint(r *rand.Rand) (packet.Packet, simulate.Way) {
 	return p, way
 }
 
-// outcome is what a packet meets: its verdict, its mark in the end, and the
+// fateOf is what a packet meets: its verdict, its mark in the end, and the
 // rules with an effect that it matched. Limits answer as they are told.
-func outcome(f *simulate.Firewall, p packet.Packet, w simulate.Way, limit packet.Answer) string {
+func fateOf(f *simulate.Firewall, p packet.Packet, w simulate.Way, limit packet.Answer) string {
 	got := f.Walk(p, simulate.Options{Way: w, Fixed: map[string]packet.Answer{"limit": limit}})
 	s := fmt.Sprint(got.Verdict, got.Packet.Mark)
 	for _, step := range got.Trace {
@@ -109,7 +109,7 @@ func TestFindingsHoldOnRandomRulesets(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	points, found := 0, map[string]int{}
 	for points < 120000 {
-		rules := randomRules(r)
+		rules := shadowingRules(r)
 		s := subject(t, rule.IPv4, rules)
 		list := audit(t, AuditInput{Subjects: []*Subject{s}}, "shadowed", "impossible", "useless", "contradiction", "late-block")
 		var all []change.Op
@@ -124,10 +124,10 @@ func TestFindingsHoldOnRandomRulesets(t *testing.T) {
 			}
 			op := change.Op{Kind: change.DeleteNum, Table: f.Place.Table, Chain: f.Place.Chain, Num: f.Place.Rule}
 			all = append(all, op)
-			points += same(t, r, s, []change.Op{op}, rules, 30)
+			points += sameFate(t, r, s, []change.Op{op}, rules, 30)
 		}
 		slices.SortFunc(all, func(a, b change.Op) int { return b.Num - a.Num })
-		points += same(t, r, s, all, rules, 200)
+		points += sameFate(t, r, s, all, rules, 200)
 	}
 	t.Log(points, "packets,", found)
 	for _, name := range []string{"shadowed", "impossible", "useless", "contradiction"} {
@@ -137,17 +137,17 @@ func TestFindingsHoldOnRandomRulesets(t *testing.T) {
 	}
 }
 
-// same compares packets before and after operations.
-func same(t *testing.T, r *rand.Rand, s *Subject, ops []change.Op, rules string, n int) int {
+// sameFate compares packets before and after operations.
+func sameFate(t *testing.T, r *rand.Rand, s *Subject, ops []change.Op, rules string, n int) int {
 	t.Helper()
 	after := s.after(ops)
 	if after == nil {
 		t.Fatalf("%s\n%+v is refused", rules, ops)
 	}
 	for range n {
-		p, w := randomPoint(r)
+		p, w := shadowedPacket(r)
 		limit := packet.Of(r.IntN(2) == 0)
-		if was, is := outcome(s.Firewall(), p, w, limit), outcome(after.Firewall(), p, w, limit); was != is {
+		if was, is := fateOf(s.Firewall(), p, w, limit), fateOf(after.Firewall(), p, w, limit); was != is {
 			t.Fatalf("%s\nwithout %+v: %+v way %v was %s, is %s", rules, ops, p, w, was, is)
 		}
 	}

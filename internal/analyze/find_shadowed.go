@@ -149,7 +149,9 @@ func findShadowed(_ *Auditor, s *Subject) (list []Finding) {
 			f.Severity, f.Says = Note, f.Says+", and does the same"
 		}
 		f.Example = s.deadExample(d)
-		f.Fix = s.removal(d.Place)
+		if f.Fix = s.removal(d.Place); f.Fix != nil && f.Severity != Note {
+			f.Fix.Says = "removes the rule (if it is right and those before it are not, it belongs before them)"
+		}
 		list = append(list, f)
 	}
 	return list
