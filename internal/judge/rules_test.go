@@ -9,7 +9,7 @@ import (
 
 // ruleset makes a random ruleset.
 func (g *generator) ruleset() *ruleset {
-	g.options, g.redirects = g.chance(30), g.chance(50)
+	g.options, g.redirects = g.chance(40), g.chance(50)
 	r := &ruleset{family: g.family, drops: map[[2]string]string{}}
 	for _, table := range tableOrder {
 		if table == "nat" && !g.tracked {

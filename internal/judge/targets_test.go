@@ -28,11 +28,17 @@ func (g *generator) target(table, chain, proto string, chains []string) string {
 	if len(chains) > 0 && g.chance(25) {
 		return pick(g, []string{"-j ", "-j ", "-g "}) + pick(g, chains)
 	}
-	var fit []*doer
+	var fit, special []*doer
 	for i := range doers {
-		if doers[i].fits(g, table, chain, proto) {
-			fit = append(fit, &doers[i])
+		if d := &doers[i]; d.fits(g, table, chain, proto) {
+			fit = append(fit, d)
+			if d.proto != "" {
+				special = append(special, d)
+			}
 		}
+	}
+	if len(special) > 0 && g.chance(60) {
+		fit = special
 	}
 	if len(fit) > 0 && g.chance(55) {
 		return pick(g, fit).make(g)
