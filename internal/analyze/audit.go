@@ -143,6 +143,9 @@ func Audit(in AuditInput) (*Report, error) {
 		}
 	}
 	out.silence(in)
+	for i := range in.Legacy {
+		out.Warnings = append(out.Warnings, in.Legacy[i].unread()...)
+	}
 	slices.SortStableFunc(out.Findings, func(x, y Finding) int { return x.compare(&y) })
 	return out, nil
 }

@@ -44,9 +44,10 @@ func (a *Auditor) world(s *Subject) *world {
 }
 
 // after is the world of a ruleset that a fix has made, seen from the same places.
+// It is asked little, so that no index is made for it.
 func (w *world) after(s *Subject) *world {
 	c := *w
-	c.s, c.walker, c.made = s, s.Indexed().Walker(), map[string]*question.Question{}
+	c.s, c.walker, c.made = s, s.Firewall().Walker(), map[string]*question.Question{}
 	return &c
 }
 

@@ -40,6 +40,15 @@ func readLegacy(f rule.Family) (l Legacy, err error) {
 	return l, nil
 }
 
+// unread warns of tables whose rules cannot be read.
+func (l *Legacy) unread() []string {
+	if l.Rules != nil || len(l.Tables) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s-legacy has tables (%s) beside those of nf_tables; install its program, so that audit can look for rules in them",
+		l.Family.Program(), strings.Join(l.Tables, ", "))}
+}
+
 // findLegacy finds rules of iptables-legacy that are in force: packets have to
 // pass both, and the programs of today show only one.
 func findLegacy(a *Auditor) (list []Finding) {
@@ -66,7 +75,8 @@ func findLegacy(a *Auditor) (list []Finding) {
 		if len(f.Proof) == 0 {
 			continue
 		}
-		f.Says = fmt.Sprintf("%d rules of %s-legacy are in force too: packets have to pass both, and %s does not show them", rules, l.Family.Program(), l.Family.Program())
+		f.Says = fmt.Sprintf("rules of %s-legacy are in force too, %d and the policies: packets have to pass both, and %s does not show them",
+			l.Family.Program(), rules, l.Family.Program())
 		f.Fix = old.flush()
 		list = append(list, f)
 	}

@@ -24,6 +24,10 @@ func findOpenPolicies(a *Auditor, s *Subject) (list []Finding) {
 		if s.Table("filter") == nil {
 			f.Says = "there are no rules of table filter: every new connection gets in"
 		}
+		if !hasAddresses(s) {
+			f.Severity = Note
+			f.Says += "; only neighbours can make one, the host has no other address"
+		}
 		list = append(list, f)
 	}
 	if f := w.openForward(); f != nil {

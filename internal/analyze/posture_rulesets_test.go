@@ -2,13 +2,11 @@ package analyze
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"moat/internal/load"
-	"moat/internal/rule"
 	"moat/internal/rulesets"
 )
 
@@ -18,40 +16,59 @@ var postureNames = [...]string{
 	"log-without-limit", "spoofed", "icmpv6-needed", "icmp-needed", "legacy-in-force",
 }
 
-// TestDumpPosture is for the eye.
-func TestDumpPosture(t *testing.T) {
-	if os.Getenv("DUMP") == "" {
-		t.Skip()
+// TestRealRulesetsHaveTheseOpenDoors holds what is found in rulesets as they are
+// in the field. Each line has been looked at: an admin would agree. Docker and
+// kube-proxy leave INPUT open, and Docker's database is open to the world; the
+// router serves IPsec by IPv4 alone. All others are as they should be.
+func TestRealRulesetsHaveTheseOpenDoors(t *testing.T) {
+	want := map[string][]string{
+		"docker": {
+			"warning policy-accept ip filter INPUT", "warning policy-accept ip6 filter INPUT",
+			"warning open-service ip nat DOCKER rule 9", "warning open-service ip6 nat DOCKER rule 8",
+		},
+		"docker28": {
+			"warning policy-accept ip filter INPUT", "warning policy-accept ip6 filter INPUT",
+			"warning open-service ip nat DOCKER rule 9", "warning open-service ip6 nat DOCKER rule 8",
+		},
+		"kube-proxy": {
+			"warning policy-accept ip filter INPUT", "note policy-accept ip filter FORWARD",
+			"warning policy-accept ip6 filter INPUT", "note policy-accept ip6 filter FORWARD",
+		},
+		"router": {"note family-gap ip filter INPUT rule 10"},
 	}
+	subjects := realSubjects(t)
+	for name, list := range subjects {
+		var got []string
+		for _, f := range audit(t, AuditInput{Subjects: list}, postureNames[:]...) {
+			got = append(got, fmt.Sprintf("%v %s %v %v", f.Severity, f.Name, f.Place.Family, f.Place))
+			if f.Example == nil {
+				t.Errorf("%s: %s has no example", name, f.Name)
+			}
+		}
+		if !slices.Equal(got, want[name]) {
+			t.Errorf("%s: found\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want[name], "\n"))
+		}
+	}
+	for name := range want {
+		if subjects[name] == nil {
+			t.Errorf("there is no ruleset %s", name)
+		}
+	}
+}
+
+// realSubjects are the rulesets of package rulesets by name, both families together.
+func realSubjects(t *testing.T) map[string][]*Subject {
 	files, err := rulesets.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName := map[string][]*Subject{}
-	var names []string
+	list := map[string][]*Subject{}
 	for _, f := range files {
 		r, err := load.Text(f.FileName(), []byte(f.Text), f.Family)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Contains(names, f.Name) {
-			names = append(names, f.Name)
-		}
-		byName[f.Name] = append(byName[f.Name], &Subject{Ruleset: r.Ruleset, Source: r.Source, LineOf: r.Line})
+		list[f.Name] = append(list[f.Name], NewSubject(r, false))
 	}
-	_ = rule.IPv4
-	for _, name := range names {
-		fmt.Println("=====", name)
-		for _, f := range audit(t, AuditInput{Subjects: byName[name]}, postureNames[:]...) {
-			fmt.Printf("%v %s [%v %v] %s\n   %s\n", f.Severity, f.Name, f.Place.Family, f.Place, f.Place.Text, f.Says)
-			if f.Example != nil {
-				fmt.Printf("   e.g. %s => %v by %v\n", f.Example.Text, f.Example.Verdict, f.Example.By)
-			}
-			if f.Fix != nil {
-				fmt.Printf("   fix (%s):\n      %s\n", f.Fix.Says, strings.Join(f.Fix.Commands, "\n      "))
-			} else {
-				fmt.Println("   NO FIX")
-			}
-		}
-	}
+	return list
 }

@@ -299,4 +299,8 @@ func TestLegacyRulesAreFound(t *testing.T) {
 	if got := audit(t, in, "legacy-in-force"); len(got) > 0 {
 		t.Errorf("found %+v where nothing can be read", got)
 	}
+	r, err := Audit(in)
+	if err != nil || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "ip6tables-legacy") {
+		t.Errorf("warnings %q, %v", r.Warnings, err)
+	}
 }
