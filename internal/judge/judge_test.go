@@ -2,7 +2,9 @@ package judge
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
 
 	"moat/internal/rule"
@@ -49,7 +51,19 @@ func TestKernelAgreesWithTheSimulator(t *testing.T) {
 func judgeSeed(t *testing.T, h *host, seed uint64) {
 	runtime.LockOSThread() // see host.ring
 	defer runtime.UnlockOSThread()
-	g := &generator{Rand: source(seed, h.family), family: h.family, tracked: h.tracked}
+	g := &generator{Rand: source(seed, h.family), family: h.family, tracked: h.tracked, oneUser: hasOneUser(t)}
 	r := g.ruleset()
 	h.mustAgree(t, r, g.shots(h, *shots), seed%2 == 0)
+}
+
+// hasOneUser reports whether this is a user namespace with one user: the third
+// number of /proc/self/uid_map (user_namespaces(7)) is how many there are.
+func hasOneUser(t *testing.T) bool {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(b))
+	return len(fields) == 3 && fields[2] == "1"
 }

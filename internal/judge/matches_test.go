@@ -103,7 +103,11 @@ var makers = [...]maker{
 	{name: "devgroup", hooks: "PREROUTING INPUT FORWARD", make: func(g *generator) string { return "-m devgroup " + g.not() + "--src-group " + g.group() }},
 	{name: "devgroup", hooks: "FORWARD OUTPUT POSTROUTING", make: func(g *generator) string { return "-m devgroup " + g.not() + "--dst-group " + g.group() }},
 	{name: "owner", hooks: "OUTPUT", make: func(g *generator) string {
-		return "-m owner " + g.not() + pick(g, []string{"--uid-owner 0", "--gid-owner 0", "--uid-owner 1000", "--uid-owner 0-5"})
+		owners := []string{"--uid-owner 0", "--gid-owner 0", "--uid-owner 1000", "--uid-owner 0-5"}
+		if g.oneUser {
+			owners = owners[:2]
+		}
+		return "-m owner " + g.not() + pick(g, owners)
 	}},
 	{name: "policy", hooks: "PREROUTING INPUT FORWARD", make: func(g *generator) string { return "-m policy --dir in --pol " + pick(g, []string{"none", "ipsec"}) }},
 	{name: "physdev", make: func(g *generator) string { return "-m physdev " + g.not() + "--physdev-is-in" }},

@@ -20,6 +20,9 @@ type generator struct {
 	// redirects says that rules redirect; what is sent to all IPv6 hosts of a link
 	// is redirected to an address of that scope, which the simulator does not know.
 	redirects bool
+	// oneUser says that the tests run in a user namespace, which has only user and
+	// group 0: the kernel takes no rules with others.
+	oneUser bool
 }
 
 // pools of addresses: hosts outside, those of the host under test, and sources
