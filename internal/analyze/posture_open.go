@@ -102,9 +102,6 @@ func (w *world) closePorts(by simulate.Place, group []service) *Fix {
 			lines = append(lines, before(by, fmt.Sprintf("%s -p %s %s -j DROP", from, proto, match)))
 		}
 	}
-	if by.Rule == 0 {
-		by.Rule = 1
-	}
 	return w.fix("keeps the world out; before it, let in who needs them", func(after *world) bool {
 		for _, x := range group {
 			if _, open := after.open(x.proto, x.port); open {
