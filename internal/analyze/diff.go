@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"moat/internal/rule"
 	"moat/internal/simulate"
@@ -114,7 +115,7 @@ func (c *differ) compare(old, now []Class) {
 // mayDiffer is a quick look at two classes. What came for this host and is sent
 // on by both is compared on the way through it.
 func mayDiffer(way simulate.Way, a, b *Class) bool {
-	if way == simulate.In && a.Way == simulate.Through && b.Way == simulate.Through {
+	if way == simulate.In && a.Taken == simulate.Through && b.Taken == simulate.Through {
 		return false
 	}
 	return a.Verdict != b.Verdict || a.Verdict == simulate.Reject || a.Verdict == simulate.Queue ||
@@ -155,12 +156,22 @@ func isDoubtful(b *space.Box) bool {
 	return slices.ContainsFunc(b.Literals(), func(l space.Literal) bool { return !l.IsMasked() })
 }
 
-// compare orders changes: what is opened, then what is closed, then the rest;
-// to this host, then through it, then from it; certain ones first; many packets
-// before few.
+// Routed reports whether all of the change hangs on where packets with another
+// destination are routed, or on their new source: what only the host knows.
+func (c *Change) Routed() bool {
+	return !slices.ContainsFunc(c.Packets.Boxes(), func(b space.Box) bool {
+		return !slices.ContainsFunc(b.Literals(), func(l space.Literal) bool { return !l.IsMasked() && !strings.HasPrefix(l.Text, "-m ") })
+	})
+}
+
+// compare orders changes: what is opened, then what is closed, then the rest,
+// what hangs on routes last; to this host, then through it, then from it; certain
+// ones first; many packets before few.
 func (c *Change) compare(d *Change) int {
 	rank := func(c *Change) int {
 		switch {
+		case c.Routed():
+			return 3
 		case c.Opens():
 			return 0
 		case c.Closes():

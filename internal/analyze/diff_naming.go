@@ -158,7 +158,7 @@ func (a *alignment) models(old, now *rule.Ruleset) (before, after *Model) {
 	for n, o := range a.twin {
 		second.numbers[n] = a.old[o]
 	}
-	a.numberJumps(second.numbers)
+	a.numberTargets(second.numbers)
 	return before, newModel(now, second)
 }
 
@@ -187,26 +187,32 @@ func (a *alignment) free(old *rule.Ruleset, first *naming) map[string][]int {
 	return list
 }
 
-// numberJumps lets jumps to the same chain that are no twins, since their
-// conditions changed, pass for the same in the names of atoms.
-func (a *alignment) numberJumps(numbers map[*rule.Rule]int) {
+// numberTargets lets rules that are no twins pass for the same in the names of
+// atoms if they jump to the same chain, or have the same target extension, in the
+// same chain: their conditions or the target's options changed. So where a packet
+// is sent elsewhere, and its route is not told, both destinations are taken
+// to be routed alike; that the packet is sent elsewhere is a change anyway.
+func (a *alignment) numberTargets(numbers map[*rule.Rule]int) {
 	for _, p := range a.chains {
 		if p.old == nil || p.now == nil {
 			continue
 		}
-		jumps := map[string][]int{}
 		paired := map[*rule.Rule]bool{}
 		for _, n := range p.now.Rules {
 			paired[a.twin[n]] = true
 		}
+		free := map[string][]int{}
 		for i, o := range p.old.Rules {
-			if j, ok := o.Target.(rule.Jump); ok && !paired[o] {
-				jumps[j.Chain] = append(jumps[j.Chain], i+1)
+			if o.Target != nil && !paired[o] {
+				free[o.Target.Name()] = append(free[o.Target.Name()], i+1)
 			}
 		}
 		for _, n := range p.now.Rules {
-			if j, ok := n.Target.(rule.Jump); ok && a.twin[n] == nil && len(jumps[j.Chain]) > 0 {
-				numbers[n], jumps[j.Chain] = jumps[j.Chain][0], jumps[j.Chain][1:]
+			if n.Target == nil || a.twin[n] != nil {
+				continue
+			}
+			if list := free[n.Target.Name()]; len(list) > 0 {
+				numbers[n], free[n.Target.Name()] = list[0], list[1:]
 			}
 		}
 	}

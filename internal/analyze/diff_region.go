@@ -88,40 +88,99 @@ func (r *region) of(w simulate.Way, before, after *Model) space.Set {
 	if r.all[w] {
 		return all
 	}
-	var dims uint32
-	var changing []space.Box // conditions of rules that change packets
+	boxes := slices.Clone(r.boxes)
+	others := uint32(0) // what is changed, but by translation to known addresses
+	var changing []space.Box
+	var translating []*modelRule
 	for _, m := range [...]*Model{before, after} {
-		for _, chains := range m.tables {
-			for _, c := range chains {
-				for n := range c.rules {
-					if d := changedDims(c.rules[n].rule.Target, r.late); d != 0 {
-						dims |= d
-						for _, b := range c.rules[n].set.Boxes() {
-							changing = append(changing, b.WithoutLiterals())
-						}
-					}
-				}
+		m.eachTarget(func(x *modelRule) {
+			dims := changedDims(x.rule.Target, r.late)
+			if _, ok := x.rule.Target.(*ext.DNAT); ok && !r.nat {
+				translating = append(translating, x)
+				return
 			}
-		}
-	}
-	changing = freed(changing, dims)
-	touched := freed(r.boxes, dims)
-	s, ok := unionUpTo(r.boxes)
-	if dims != 0 && ok {
-		var more, what space.Set
-		if more, ok = unionUpTo(changing); ok {
-			if what, ok = unionUpTo(touched); ok {
-				if r.nat { // a policy, or where packets go then
-					what = space.All()
-				}
-				s = s.Or(more.And(what))
+			if others |= dims; dims != 0 {
+				changing = append(changing, x.bare()...)
 			}
-		}
+		})
 	}
+	for _, x := range translating {
+		boxes = append(boxes, r.translated(x, others)...)
+	}
+	if others != 0 {
+		boxes = append(boxes, r.touched(changing, others)...)
+	}
+	s, ok := unionUpTo(boxes)
 	if !ok {
 		return all
 	}
 	return all.And(s)
+}
+
+// eachTarget gives the rules whose targets are extensions that do something.
+func (m *Model) eachTarget(do func(*modelRule)) {
+	for _, chains := range m.tables {
+		for _, c := range chains {
+			for n := range c.rules {
+				if c.rules[n].action == targets {
+					do(&c.rules[n])
+				}
+			}
+		}
+	}
+}
+
+// bare are the rule's boxes without what no dimension holds.
+func (m *modelRule) bare() (list []space.Box) {
+	for _, b := range m.set.Boxes() {
+		list = append(list, b.WithoutLiterals())
+	}
+	return list
+}
+
+// translated is the packets that a DNAT rule sends to addresses and ports of a
+// changed rule. others are dimensions that other rules change.
+func (r *region) translated(x *modelRule, others uint32) (list []space.Box) {
+	dnat, ok := x.rule.Target.(*ext.DNAT)
+	if !ok {
+		return nil
+	}
+	to := dnat.NATRange
+	for _, b := range r.boxes {
+		if !to.Addr.IsZero() && !space.Meets(b.Values(space.Dst), space.Addrs(to.Addr.From, to.Addr.To)) {
+			continue
+		}
+		if to.HasPorts && to.Ports.From <= to.Ports.To && !to.HasBase && !space.Meets(b.Values(space.DPort), spanOf(space.DPort, to.Ports)) {
+			continue
+		}
+		for _, open := range freed([]space.Box{b}, others|bitsOf(space.Dst, space.DPort, space.Status, space.Out)) {
+			for _, in := range freed(x.bare(), others) {
+				if both, ok := in.And(&open); ok {
+					list = append(list, both)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// touched is the packets that rules may change so that they meet a changed rule
+// by it, of which nothing is asked that may have changed.
+func (r *region) touched(changing []space.Box, dims uint32) []space.Box {
+	nat := changedDims(&ext.Redirect{}, true)
+	what := freed(r.boxes, dims|nat)
+	if r.nat { // a policy, or where packets go then
+		what = []space.Box{{}}
+	}
+	from, ok := unionUpTo(freed(changing, dims))
+	if !ok {
+		from = space.All()
+	}
+	to, ok := unionUpTo(what)
+	if !ok {
+		to = space.All()
+	}
+	return from.And(to).Boxes()
 }
 
 // freed takes conditions on dimensions away.

@@ -122,7 +122,7 @@ func BenchmarkDiff(b *testing.B) {
 	for _, n := range [...]int{1000, 10000} {
 		text := rulesets.Mixed(rule.IPv4, n, 1)
 		old := subjectOf(b, "old", text, rule.IPv4)
-		changed := strings.Replace(text, "-A services ", "-A services -p tcp -m tcp --dport 12345 -j ACCEPT\n-A services ", 1)
+		changed := strings.Replace(text, "-A services ", "-A services -p tcp -m tcp --dport 7 -j ACCEPT\n-A services ", 1)
 		blocked := strings.Replace(text, "-A blocklist ", "-A blocklist -s 198.51.100.0/24 -j DROP\n-A blocklist ", 1)
 		policy := strings.Replace(text, ":INPUT DROP", ":INPUT ACCEPT", 1)
 		for _, c := range []struct{ name, text string }{{"service", changed}, {"block", blocked}, {"policy", policy}} {
@@ -131,7 +131,7 @@ func BenchmarkDiff(b *testing.B) {
 				for b.Loop() {
 					d, err := NewDiff(old, now)
 					if err != nil || len(d.Changes) == 0 {
-						b.Fatal(err, d)
+						b.Fatalf("%v, %d changes", err, len(d.Changes))
 					}
 				}
 			})

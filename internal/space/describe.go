@@ -57,7 +57,7 @@ func (d *Describer) Box(b *Box) string {
 		words = slices.Insert(words, 0, Everything)
 	}
 	for i, l := range b.lits {
-		words = append(words, [...]string{"when", "and"}[min(i, 1)], literalText(l))
+		words = append(words, [...]string{"when", "and"}[min(i, 1)], d.literalText(l))
 	}
 	return strings.Join(words, " ")
 }
@@ -95,9 +95,10 @@ func (d *Describer) endpoints(b *Box) (words []string) {
 
 // literalText says what a literal asks for. Of what tells matches of the same
 // text apart only a number is kept, and none for the first.
-func literalText(l Literal) string {
+func (d *Describer) literalText(l Literal) string {
 	text, isMatch := strings.CutPrefix(strings.TrimSpace(l.Text), "-m ")
 	if !isMatch {
+		text = d.conditionText(text)
 		if l.Not {
 			return "not (" + text + ")"
 		}
@@ -117,6 +118,62 @@ func literalText(l Literal) string {
 		return "(" + text + ") does not match"
 	}
 	return "(" + text + ") matches"
+}
+
+// conditionText writes a condition on a value that rules changed, which is
+// "--DIMENSION NUMBERS after PLACE" as Key has the numbers, in the dimension's words.
+func (d *Describer) conditionText(text string) string {
+	option, rest, _ := strings.Cut(text, " ")
+	numbers, after, _ := strings.Cut(rest, " after ")
+	for dim := range NumDims {
+		if option != "--"+dim.String() {
+			continue
+		}
+		var list []interval
+		for _, word := range strings.Fields(numbers) {
+			lo, hi, isRange := strings.Cut(word, "-")
+			if !isRange {
+				hi = lo
+			}
+			from, ok := parseNumber(lo)
+			to, ok2 := parseNumber(hi)
+			if !ok || !ok2 {
+				return text
+			}
+			if all := d.universe(dim); from.Less(all.lo) {
+				from = all.lo
+			}
+			if !to.Less(from) {
+				list = append(list, interval{from, to})
+			}
+		}
+		if len(list) == 0 {
+			return text
+		}
+		text = dim.String() + " " + d.listText(dim, list)
+		if after != "" {
+			text += " after " + after
+		}
+		return text
+	}
+	return text
+}
+
+// parseNumber reads what Number.String writes.
+func parseNumber(s string) (n Number, ok bool) {
+	digits, ok := strings.CutPrefix(s, "0x")
+	if !ok || len(digits) > 32 {
+		return n, false
+	}
+	var err error
+	if at := len(digits) - 16; at > 0 {
+		if n.Hi, err = strconv.ParseUint(digits[:at], 16, 64); err != nil {
+			return n, false
+		}
+		digits = digits[at:]
+	}
+	n.Lo, err = strconv.ParseUint(digits, 16, 64)
+	return n, err == nil
 }
 
 // Values describes values of one dimension: "22,80-90", "10.0.0.0/8 but

@@ -172,6 +172,8 @@ func TestBoxesAreDescribedInWords(t *testing.T) {
 		{box(tcp, when("-m comment --comment \"a #b\"", false)), "tcp when (comment --comment \"a #b\") matches"},
 		{box(tcp, when("the packet is routed", true)), "tcp when not (the packet is routed)"},
 		{box(with(Out, names("")), tcp), "tcp"},
+		{box(tcp, when("--out-interface "+NameNumber("eth0").String()+" after nat PREROUTING 1", false)), "tcp when out-interface eth0 after nat PREROUTING 1"},
+		{box(tcp, when("--mark"+Key(Complement(Mark, numbers(Mark, 0, 0))), true)), "tcp when not (mark 0x1-0xffffffff)"},
 	}
 	for _, c := range cases {
 		if got := describer.Box(&c.b); got != c.want {
