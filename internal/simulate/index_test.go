@@ -144,7 +144,7 @@ func randomPacket(r *rand.Rand, f rule.Family) packet.Packet {
 // the rules that matched.
 func TestIndexAnswersAsTheWalk(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		f := pick(r, rule.IPv4, rule.IPv6)
 		rs := randomRuleset(t, r, f, 10+r.IntN(150))

@@ -15,8 +15,10 @@ const (
 	protoICMPv6 = 58
 )
 
-// untold is what a question tells of the packet's connection.
-type untold struct {
+// hidden is what a question tells of the packet's connection while rules cannot
+// see it.
+type hidden struct {
+	is         bool
 	connection packet.Connection
 	known      packet.Know
 }
@@ -29,10 +31,10 @@ const aboutConnection = packet.KnowState | packet.KnowStatus | packet.KnowConnMa
 // looked at the packet: rules in table raw find none, which is state INVALID.
 // What comes in by lo was looked at when it was sent.
 func (s *state) hideConnection() {
-	if s.untold != nil || s.p.In == "lo" || s.p.HiddenIn && s.p.Hook == rule.Prerouting {
+	if s.hidden.is || s.p.In == "lo" || s.p.HiddenIn && s.p.Hook == rule.Prerouting {
 		return
 	}
-	s.untold = &untold{s.p.Connection, s.p.Known & aboutConnection}
+	s.hidden = hidden{true, s.p.Connection, s.p.Known & aboutConnection}
 	s.p.Connection = packet.Connection{State: packet.Invalid}
 	s.p.Known = s.p.Known&^aboutConnection | packet.KnowState
 }
@@ -40,14 +42,14 @@ func (s *state) hideConnection() {
 // showConnection gives back what hideConnection has taken, unless rules have
 // said that the packet is not to be tracked.
 func (s *state) showConnection() {
-	if s.untold == nil {
+	if !s.hidden.is {
 		return
 	}
 	if s.p.Connection.State != packet.Untracked {
-		s.p.Connection = s.untold.connection
-		s.p.Known = s.p.Known&^aboutConnection | s.untold.known
+		s.p.Connection = s.hidden.connection
+		s.p.Known = s.p.Known&^aboutConnection | s.hidden.known
 	}
-	s.untold = nil
+	s.hidden.is = false
 }
 
 // track is connection tracking's look at the packet: it knows a new connection

@@ -28,7 +28,7 @@ type state struct {
 	cameWith            uint32     // mark for which it was found
 	toHere              bool       // REDIRECT sent it to this host
 	natSrc, natDst      bool       // decided for its connection
-	untold              *untold    // what rules do not see before connection tracking; nil: nothing
+	hidden              hidden     // what rules do not see before connection tracking
 
 	by     Place // what accepted it last
 	what   *rule.Rule
@@ -55,7 +55,7 @@ func (s *state) begin(p *packet.Packet, w Way) {
 	loops := w != Out && p.In == "lo"
 	s.natSrc, s.natDst = loops, loops
 	s.by = Place{"filter", w.Hook().Chain(), 0}
-	s.untold = nil
+	s.hidden.is = false
 	s.enterHook()
 }
 
