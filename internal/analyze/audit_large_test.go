@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"moat/internal/rule"
 )
@@ -34,5 +35,19 @@ func TestChainsThatCallEachOtherTooOften(t *testing.T) {
 	}
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "chain INPUT of table filter") {
 		t.Errorf("warnings %q", r.Warnings)
+	}
+}
+
+// TestRulesAtManyPlacesOfARollout takes time that grows with the visits, not
+// with their square.
+func TestRulesAtManyPlacesOfARollout(t *testing.T) {
+	s := subject(t, rule.IPv4, strings.ReplaceAll(doubling(11, 40), "-p udp", "-m mark --mark 1"))
+	if n := len(s.Rollouts()[0].visits); n < 40000 {
+		t.Errorf("only %d visits", n)
+	}
+	start := time.Now()
+	audit(t, AuditInput{Subjects: []*Subject{s}}, structural()...)
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("%v", d)
 	}
 }

@@ -37,7 +37,7 @@ func (s *Subject) uselessRules() []useless {
 		w := absence{rollout: f, others: gone, turns: f.deadTurns(gone)}
 		for at := len(f.visits) - 1; at >= 0; at-- {
 			v := &f.visits[at]
-			if v.fate == "" || gone[v.Place] || f.isEffect(int32(at)) || f.seen[v.Place][0] != int32(at) || !s.onlyIn(f, v.Place) {
+			if v.fate == "" || gone[v.Place] || f.isEffect(int32(at)) || f.seen[v.Place][0] != int32(at) || len(f.seen[v.Place]) > maxAbsent || !s.onlyIn(f, v.Place) {
 				continue
 			}
 			if u, is := w.useless(v.Place); is {
@@ -48,6 +48,10 @@ func (s *Subject) uselessRules() []useless {
 	}
 	return s.useless
 }
+
+// maxAbsent is at how many places of a rollout a rule is asked whether it
+// matters: each of them has to be compared with all others.
+const maxAbsent = 128
 
 // onlyIn reports whether a rule's packets come from one built-in chain only.
 func (s *Subject) onlyIn(f *rollout, p simulate.Place) bool {
@@ -180,13 +184,13 @@ func (w *absence) matters(at int32) bool {
 // next is the take that has a point from number from on, without the rule that
 // is looked at and what is gone.
 func (w *absence) next(p *space.Point, from int32) int32 {
-	for {
-		t := w.take(p, from)
-		if t < 0 || !w.isAway(t) {
+	b := pointBox(p, w.s.Family)
+	for _, t := range w.index.Meeting(nil, &b) {
+		if t >= from && !w.isAway(t) && w.takes[t].Has(p) {
 			return t
 		}
-		from = t + 1
 	}
+	return -1
 }
 
 // same reports whether all packets of a box of a visit meet its fate behind it
