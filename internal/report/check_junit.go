@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
@@ -10,73 +9,60 @@ import (
 	"moat/internal/analyze"
 )
 
-// JUnit's XML has no standard; this is the part that Jenkins, GitLab, GitHub's
-// actions and Azure read alike.
-type (
-	junitSuites struct {
-		XMLName  xml.Name `xml:"testsuites"`
-		Tests    int      `xml:"tests,attr"`
-		Failures int      `xml:"failures,attr"`
-		Errors   int      `xml:"errors,attr"`
-		Time     string   `xml:"time,attr"` // seconds
-		Suites   []junitSuite
-	}
-	junitSuite struct {
-		XMLName  xml.Name `xml:"testsuite"`
-		Name     string   `xml:"name,attr"`
-		Tests    int      `xml:"tests,attr"`
-		Failures int      `xml:"failures,attr"`
-		Errors   int      `xml:"errors,attr"`
-		Skipped  int      `xml:"skipped,attr"`
-		Time     string   `xml:"time,attr"`
-		Cases    []junitCase
-	}
-	junitCase struct {
-		XMLName xml.Name      `xml:"testcase"`
-		Name    string        `xml:"name,attr"`
-		Class   string        `xml:"classname,attr"`
-		File    string        `xml:"file,attr"`
-		Line    int           `xml:"line,attr"`
-		Time    string        `xml:"time,attr"`
-		Failure *junitFailure `xml:"failure"`
-	}
-	junitFailure struct {
-		Message string `xml:"message,attr"`
-		Type    string `xml:"type,attr"` // fail or unknown
-		Text    string `xml:",cdata"`
-	}
-)
-
 // CheckJUnit writes the results of a file of tests as CI systems read them. A
 // test that hangs on what no packet decides is a failure of type "unknown".
+//
+// JUnit's XML has no standard; this is the part that Jenkins, GitLab, GitHub's
+// actions and Azure read alike. It is written by hand, since encoding/xml fills
+// tables at start-up, of the drop-in programs too.
 func CheckJUnit(w io.Writer, source string, results []analyze.TestResult) error {
-	suite := junitSuite{Name: source, Tests: len(results)}
+	failures := 0
 	var all time.Duration
 	for i := range results {
-		r := &results[i]
-		all += r.Elapsed
-		one := junitCase{Name: r.Name, Class: source, File: source, Line: r.Line, Time: junitTime(r.Elapsed)}
-		if r.Outcome != analyze.TestPassed {
-			suite.Failures++
-			one.Failure = &junitFailure{Message: junitMessage(r), Type: r.Outcome.String(), Text: xmlText("\n" + checkDetails(source, r, false, ""))}
+		all += results[i].Elapsed
+		if results[i].Outcome != analyze.TestPassed {
+			failures++
 		}
-		suite.Cases = append(suite.Cases, one)
 	}
-	suite.Time = junitTime(all)
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
+	var b strings.Builder
+	b.WriteString("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
+	fmt.Fprintf(&b, "<testsuites tests=\"%d\" failures=\"%d\" errors=\"0\" time=\"%s\">\n", len(results), failures, junitTime(all))
+	fmt.Fprintf(&b, "  <testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"0\" skipped=\"0\" time=\"%s\">\n",
+		xmlEscape(source), len(results), failures, junitTime(all))
+	for i := range results {
+		junitCase(&b, source, &results[i])
 	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Tests: suite.Tests, Failures: suite.Failures, Time: suite.Time, Suites: []junitSuite{suite}}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
+	b.WriteString("  </testsuite>\n</testsuites>\n")
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// xmlText is text without the characters that XML cannot have, which a CDATA
-// section would pass on.
+// junitCase adds one test.
+func junitCase(b *strings.Builder, source string, r *analyze.TestResult) {
+	file := xmlEscape(source)
+	fmt.Fprintf(b, "    <testcase name=\"%s\" classname=\"%s\" file=\"%s\" line=\"%d\" time=\"%s\">", xmlEscape(r.Name), file, file, r.Line, junitTime(r.Elapsed))
+	if r.Outcome != analyze.TestPassed {
+		fmt.Fprintf(b, "\n      <failure message=\"%s\" type=\"%s\">%s</failure>\n    ",
+			xmlEscape(junitMessage(r)), r.Outcome, xmlCDATA("\n"+checkDetails(source, r, false, "")))
+	}
+	b.WriteString("</testcase>\n")
+}
+
+// xmlEscape writes text for an attribute in double quotes, or between tags. Ends
+// of lines and tabs are written as numbers: in an attribute they would be read
+// as blanks (XML 1.0 section 3.3.3).
+func xmlEscape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\"", "&#34;", "\t", "&#x9;", "\n", "&#xA;").Replace(xmlText(s))
+}
+
+// xmlCDATA writes text as it is, in sections that none of it ends.
+func xmlCDATA(s string) string {
+	return "<![CDATA[" + strings.ReplaceAll(xmlText(s), "]]>", "]]]]><![CDATA[>") + "]]>"
+}
+
+// xmlText is text with U+FFFD for the characters that XML cannot have (XML 1.0
+// section 2.2), bytes that are no UTF-8, and carriage returns, which no reader
+// would keep.
 func xmlText(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
