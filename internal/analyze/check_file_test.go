@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,8 +94,31 @@ func TestBrokenSuiteIsAnErrorWithItsPlace(t *testing.T) {
 		{"except of one packet", change("accept", "accept\n    except: tcp from any to any:22"), `t.yaml:3:13: except takes packets out of a set, and this is one packet`},
 		{"two documents", goodSuite + "---\n" + goodSuite, `t.yaml:6:1: a second document begins here`},
 		{"a tab", "tests:\n\t- name: x\n", `t.yaml:2:1: a tab; YAML is indented with blanks`},
-		{"no YAML", "tests:\n  - name: [x\n    packet: y\n", `no YAML:`},
-		{"unclosed string", "tests:\n  - name: \"x\n", `no YAML:`},
+		{"a tab below a blank", "tests:\n \t- name: x\n", `t.yaml:2:2: a tab; YAML is indented with blanks`},
+		{"bracket not closed", "tests:\n  - name: [x\n    packet: y\n", `t.yaml:3:5: no YAML: ',' or ']' must be specified`},
+		{"string not closed", "tests:\n  - name: \"x\n", `t.yaml:2:11: no YAML: could not find end character of double-quoted text`},
+		{"key and value twice", change("expect: accept", "expect: accept: drop"), `t.yaml:4:13: no YAML: mapping value is not allowed`},
+		{"blanks behind a wrong word", change("accept", "allow  "), `t.yaml:4:13: expected can be`},
+		{"tab in front of a wrong word", change("in eth0", "in\teth0\tinn"), `t.yaml:3:56: "inn"`},
+		{"no UTF-8", change("ssh", "s\xffh"), `t.yaml:2:12: no UTF-8: the byte 0xff`},
+		{"control character", change("ssh", "é\x1bh"), `t.yaml:2:12: the control character U+001B`},
+		{"a tag", change("ssh", "!!str ssh"), `t.yaml:2:11: a tag; `},
+		{"a directive", "%YAML 1.2\n---\n" + goodSuite, `t.yaml:1:1: a line that begins with %`},
+		{"key with a question mark", "? tests\n: []\n", `t.yaml:1:1: "? " in front of a key`},
+		{"a list as key", "tests:\n  - [a]: b\n", `t.yaml:2:`},
+		{"value not indented", "rules:\na\n" + goodSuite, `t.yaml:2:1: what belongs to "rules" has to be indented more than it`},
+		{"line indented too deep", change("    expect: accept", "      expect: accept"), `t.yaml:3:13: no YAML: mapping value is not allowed`},
+		{"list below a text", change("    expect", "      - udp\n    expect"), `text that goes on in a line that begins with "- " has to stand in quotes, or is indented wrong`},
+		{"colon within brackets", "tests: [{name: a: b}]\n", `t.yaml:1:16: text with a colon before a blank or the end has to stand in quotes`},
+		{"bracket within brackets", "tests: {name: b]}\n", `t.yaml:1:15: text with brackets, within brackets, has to stand in quotes`},
+		{"alias without anchor", change("ssh", "*ssh"), `t.yaml:2:11: there is no anchor &ssh above that *ssh could stand for`},
+		{"alias in its own anchor", "tests: &t [*t]\n", `t.yaml:1:12: there is no anchor &t above`},
+		{"nested too deep", "tests: " + strings.Repeat("[", 100), `t.yaml:1:57: nested more than 50 deep`},
+		{"too many keys", "tests:\n" + strings.Repeat("  a: b\n", 2000), `t.yaml:1002:4: more than 1000 keys in one mapping`},
+		{"too much is empty", strings.Repeat("-\n", 200), `t.yaml:101:1: more than 100 values are empty`},
+		{"too much is empty in braces", "{" + strings.Repeat("a,", 200) + "}", `t.yaml:1:203: more than 100 values are empty`},
+		{"aliases of aliases", bombs(), `more than 1048576 values, counted with all that aliases repeat`},
+		{"too large", "# " + strings.Repeat("x", 4<<20), `t.yaml:1:1: more than 4 MiB of tests`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -110,6 +134,43 @@ func TestBrokenSuiteIsAnErrorWithItsPlace(t *testing.T) {
 				t.Errorf("more than one error:\n%v", err)
 			}
 		})
+	}
+}
+
+// bombs is a file of 20 lines that stands for 2 to the 100 values.
+func bombs() string {
+	var b strings.Builder
+	b.WriteString("a0: &a0 x\n")
+	for i := range 20 {
+		fmt.Fprintf(&b, "a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 31), i)
+	}
+	return b.String()
+}
+
+// TestSuiteIsReadHoweverItIsWritten reads the same test from YAML of all styles.
+func TestSuiteIsReadHoweverItIsWritten(t *testing.T) {
+	cases := []struct{ name, file string }{
+		{"block", "tests:\n  - name: a b\n    packet: tcp 2001:db8::2 -> [2001:db8::1]:22 in eth0\n    expect: accept\n"},
+		{"list not indented", "tests:\n- name: a b\n  packet: tcp 2001:db8::2 -> [2001:db8::1]:22 in eth0\n  expect: accept\n"},
+		{"braces", `tests: [{name: a b, packet: "tcp 2001:db8::2 -> [2001:db8::1]:22 in eth0", expect: accept}]`},
+		{"ports in brackets", "tests:\n  - {name: a b, packets: [tcp 192.0.2.1:1024 -> 192.0.2.2:22 in eth0, udp 2001:db8::2 -> 2001:db8::1], expect: accept}\n"},
+		{"brackets over lines", "tests: [\n  {name: a b, # who\n   packet: tcp 192.0.2.1 -> 192.0.2.2:22 in eth0,\n   'expect':accept},\n]\n"},
+		{"CR LF", "tests:\r\n  - name: a b\r\n    packet: tcp 192.0.2.1 -> 192.0.2.2:22\r\n    expect: accept\r\n"},
+		{"byte order mark", "\ufefftests:\n  - name: a b\n    packet: tcp 192.0.2.1 -> 192.0.2.2:22\n    expect: accept\n"},
+		{"document marks", "---\ntests:\n  - name: a b\n    packet: tcp 192.0.2.1 -> 192.0.2.2:22\n    expect: accept\n...\n"},
+		{"folded", "tests:\n  - name: >-\n      a\n      b\n    packet: tcp 192.0.2.1\n      -> 192.0.2.2:22\n    expect: |\n      accept\n"},
+		{"tabs and comments", "# c\ntests: # c\n\t# c\n  -\tname:\ta\tb # c\n    packet:\t\ttcp 192.0.2.1 ->\t192.0.2.2:22\n \t\n    expect: accept\t# c\n"},
+		{"aliases", "rules: &r rules.v4\ntests:\n  - name: a b\n    packet: tcp 192.0.2.1 -> 192.0.2.2:22\n    expect: accept\n    decided by: *r\n"},
+	}
+	for _, c := range cases {
+		s, err := ReadSuite("t.yaml", []byte(c.file), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if one := &s.Tests[0]; len(s.Tests) != 1 || one.Name != "a b" || len(one.Packets) == 0 || strings.Contains(one.Packets[0].Text, "\t") {
+			t.Errorf("%s: read as %+v", c.name, s.Tests)
+		}
 	}
 }
 

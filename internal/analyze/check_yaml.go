@@ -1,16 +1,12 @@
 package analyze
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
+	"unicode/utf8"
 )
 
 // SuiteError is one thing that is wrong in a file of tests.
@@ -43,26 +39,28 @@ const maxSuiteErrors = 20
 // suiteReader reads a file of tests and gathers what is wrong in it.
 type suiteReader struct {
 	source string
-	lines  []string // of the file
+	lines  []string // of the file, without their ends
 	errs   SuiteErrors
 }
 
-// yamlLines splits a file at all that YAML takes for the end of a line.
+// yamlLines splits a file at all that YAML 1.2 takes for the end of a line. A
+// byte order mark is no part of the first.
 func yamlLines(data []byte) []string {
-	ends := strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
-	return strings.Split(ends.Replace(string(data)), "\n")
+	ends := strings.NewReplacer("\r\n", "\n", "\r", "\n")
+	return strings.Split(ends.Replace(strings.TrimPrefix(string(data), "\ufeff")), "\n")
 }
 
 // fail notes what is wrong at a node.
-func (r *suiteReader) fail(n *yaml.Node, format string, args ...any) {
-	r.failAt(n.Line, n.Column, format, args...)
+func (r *suiteReader) fail(n *yamlNode, format string, args ...any) {
+	r.failAt(n.line, n.column, format, args...)
 }
 
-// failAt notes what is wrong at a place. YAML's own idea of the end may lie
-// behind the last line.
+// failAt notes what is wrong at a place. The library's idea of where a line or
+// the file ends may lie behind its end.
 func (r *suiteReader) failAt(line, column int, format string, args ...any) {
 	if n := len(r.lines); n > 0 {
-		line = min(line, n)
+		line = max(min(line, n), 1)
+		column = min(column, utf8.RuneCountInString(r.lines[line-1])+1)
 	}
 	if len(r.errs) < maxSuiteErrors {
 		r.errs = append(r.errs, &SuiteError{r.source, max(line, 1), max(column, 1), fmt.Sprintf(format, args...)})
@@ -80,139 +78,94 @@ func (r *suiteReader) result() error {
 	return r.errs
 }
 
-// document parses the file as YAML; nil if that fails.
-func (r *suiteReader) document(data []byte) *yaml.Node {
-	var doc, more yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	switch err := d.Decode(&doc); {
-	case errors.Is(err, io.EOF), err == nil && yamlNull(yamlValue(&doc)):
-		r.failAt(1, 1, "there is nothing in the file; it needs a list under \"tests:\"")
-		return nil
-	case err != nil:
-		r.syntax(err)
-		return nil
-	}
-	switch err := d.Decode(&more); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		r.syntax(err)
-		return nil
-	default:
-		r.fail(yamlValue(&more), "a second document begins here; all tests stand in one, without \"---\" between them")
-		return nil
-	}
-	return yamlValue(&doc)
-}
+// yamlKind is what a node is.
+type yamlKind int
 
-// syntax notes an error of the YAML library. It tells a line at most: the
-// column is that of the first character there, or of a tab that indents.
-func (r *suiteReader) syntax(err error) {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if rest, ok := strings.CutPrefix(msg, "line "); ok {
-		number, what, _ := strings.Cut(rest, ": ")
-		if n, err := strconv.Atoi(number); err == nil {
-			line, msg = n, what
-		}
-	}
-	line = min(max(line, 1), len(r.lines))
-	text := r.lines[line-1]
-	indent := len(text) - len(strings.TrimLeft(text, " \t"))
-	if tab := strings.IndexByte(text[:indent], '\t'); tab >= 0 {
-		r.failAt(line, tab+1, "a tab; YAML is indented with blanks")
-		return
-	}
-	r.failAt(line, indent+1, "no YAML: %s", msg)
-}
+const (
+	yamlText yamlKind = iota
+	yamlList
+	yamlMapping
+)
 
-// yamlValue gives what a document or an alias stands for.
-func yamlValue(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.DocumentNode || n.Kind == yaml.AliasNode {
-		switch {
-		case n.Kind == yaml.AliasNode:
-			n = n.Alias
-		case len(n.Content) == 0:
-			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: 1, Column: 1}
-		default:
-			n = n.Content[0]
-		}
-	}
-	return n
-}
-
-func yamlNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
-
-// yamlKind says what a node is, for people.
-func yamlKind(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case yamlNull(n):
-		return "nothing"
-	}
-	return fmt.Sprintf("%q", n.Value)
+// yamlNode is a value of a file, whichever library parsed it. Aliases are
+// resolved: they are the very node that the anchor names, with its place.
+type yamlNode struct {
+	kind         yamlKind
+	value        string // of a text: as it stands, but for quotes and folded lines
+	null         bool   // a text that is not there, ~ or null
+	quoted       bool   // in single or double quotes
+	line, column int    // from 1; column in characters
+	items        []*yamlNode
+	pairs        []yamlPair
+	size         int // values in it, itself too
 }
 
 // yamlPair is a key of a mapping with its value.
-type yamlPair struct{ key, value *yaml.Node }
+type yamlPair struct{ key, value *yamlNode }
+
+// String says what a node is, for people.
+func (n *yamlNode) String() string {
+	switch {
+	case n.kind == yamlMapping:
+		return "a mapping"
+	case n.kind == yamlList:
+		return "a list"
+	case n.null:
+		return "nothing"
+	}
+	return strconv.Quote(n.value)
+}
 
 // pairs gives a mapping's pairs; a key that stands twice is noted and left out.
-func (r *suiteReader) pairs(n *yaml.Node) (list []yamlPair) {
+func (r *suiteReader) pairs(n *yamlNode) (list []yamlPair) {
 	first := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := yamlValue(n.Content[i])
-		if line, twice := first[key.Value]; twice && key.Kind == yaml.ScalarNode {
-			r.fail(n.Content[i], "%q stands here twice, first in line %d", key.Value, line)
+	for _, p := range n.pairs {
+		if line, twice := first[p.key.value]; twice {
+			r.fail(p.key, "%q stands here twice, first in line %d", p.key.value, line)
 			continue
 		}
-		first[key.Value] = key.Line
-		list = append(list, yamlPair{n.Content[i], yamlValue(n.Content[i+1])})
+		first[p.key.value] = p.key.line
+		list = append(list, p)
 	}
 	return list
 }
 
 // text takes a word or a line of text; what says what is wanted.
-func (r *suiteReader) text(n *yaml.Node, what string) (string, bool) {
-	if n.Kind != yaml.ScalarNode || yamlNull(n) || strings.TrimSpace(n.Value) == "" {
-		found := yamlKind(n)
-		if n.Kind == yaml.ScalarNode {
+func (r *suiteReader) text(n *yamlNode, what string) (string, bool) {
+	if n.kind != yamlText || n.null || strings.TrimSpace(n.value) == "" {
+		found := n.String()
+		if n.kind == yamlText {
 			found = "nothing"
 		}
 		r.fail(n, "%s is wanted here, not %s", what, found)
 		return "", false
 	}
-	return n.Value, true
+	return n.value, true
 }
 
 // list takes a list, or one value in its place.
-func (r *suiteReader) list(n *yaml.Node, what string) []*yaml.Node {
-	if n.Kind != yaml.SequenceNode {
-		return []*yaml.Node{n}
+func (r *suiteReader) list(n *yamlNode, what string) []*yamlNode {
+	if n.kind != yamlList {
+		return []*yamlNode{n}
 	}
-	if len(n.Content) == 0 {
+	if len(n.items) == 0 {
 		r.fail(n, "the list is empty; %s is wanted in it", what)
 	}
-	list := make([]*yaml.Node, len(n.Content))
-	for i := range n.Content {
-		list[i] = yamlValue(n.Content[i])
-	}
-	return list
+	return n.items
 }
 
 // columnIn is the column of the file at which character number at (from 1) of
 // a scalar stands; false if the file writes it otherwise than it reads: with
 // escapes or over several lines.
-func (r *suiteReader) columnIn(n *yaml.Node, at int) (int, bool) {
-	if n.Line < 1 || n.Line > len(r.lines) {
+func (r *suiteReader) columnIn(n *yamlNode, at int) (int, bool) {
+	if n.line < 1 || n.line > len(r.lines) {
 		return 0, false
 	}
-	line, column := []rune(r.lines[n.Line-1]), n.Column
-	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+	line, column := []rune(r.lines[n.line-1]), n.column
+	if n.quoted {
 		column++
 	}
-	if column < 1 || column > len(line) || !strings.HasPrefix(string(line[column-1:]), n.Value) {
+	if column < 1 || column > len(line) || !strings.HasPrefix(string(line[column-1:]), n.value) {
 		return 0, false
 	}
 	return column + at - 1, true

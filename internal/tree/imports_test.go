@@ -56,7 +56,7 @@ var layers = []layer{
 // modules are the modules that Moat may use, by the names above.
 var modules = map[string]string{
 	"cobra": "github.com/spf13/cobra", "netlink": "github.com/vishvananda/netlink",
-	"net": "golang.org/x/net", "sys": "golang.org/x/sys", "yaml": "go.yaml.in/yaml/v3",
+	"net": "golang.org/x/net", "sys": "golang.org/x/sys", "yaml": "github.com/goccy/go-yaml",
 }
 
 // allowed gives the import paths that a layer may use.
