@@ -372,6 +372,10 @@ func (w *walker) readdressed(f *flow) space.Set {
 	return space.All()
 }
 
+// leadsOut is the condition that packets for this host whose destination was
+// changed leave it again.
+const leadsOut = "the route of the new destination leads out"
+
 // route asks where packets go whose destination was changed, as simulate does
 // when there is no host to ask.
 func (w *walker) route(f flow, next func(flow)) {
@@ -387,7 +391,7 @@ func (w *walker) route(f flow, next func(flow)) {
 		f.routed = true
 		next(f)
 	case f.way == simulate.In && !loops:
-		forwarded := doubt("the route of the new destination leads out", false)
+		forwarded := doubt(leadsOut, false)
 		w.parted(f, forwarded, func(f flow) {
 			f.way, f.routed = simulate.Through, true
 			next(f)

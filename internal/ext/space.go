@@ -25,7 +25,7 @@ type Spacer interface {
 func RuleSpace(r *rule.Rule, f rule.Family, occurrence func(text string) int) space.Set {
 	s := headerSpace(r, f)
 	for _, m := range r.Matches {
-		one := space.All()
+		var one space.Set
 		if x, ok := m.(Spacer); ok && (!r.Proto.Not || r.Proto.IsAny()) {
 			one = x.Space(f)
 		} else {
@@ -34,7 +34,8 @@ func RuleSpace(r *rule.Rule, f rule.Family, occurrence func(text string) int) sp
 		s = s.And(one)
 	}
 	if r.Foreign {
-		l := space.Literal{Atom: space.Atom{Text: "a rule of nftables that iptables cannot express #" + strconv.Itoa(occurrence("foreign")), Drawn: true}}
+		text := "a rule of nftables that iptables cannot express #" + strconv.Itoa(occurrence("foreign"))
+		l := space.Literal{Atom: space.Atom{Text: text, Drawn: true}}
 		s = s.And(literals(l))
 	}
 	return s
@@ -47,7 +48,15 @@ func opaque(m rule.Match, r *rule.Rule, f rule.Family, occurrence func(text stri
 		return literals(space.Literal{Atom: space.Atom{Text: m.Name()}})
 	}
 	l := atomOf(x, r, f)
-	if _, decided := m.(Matcher); !decided {
+	_, decided := m.(Matcher)
+	switch x := m.(type) {
+	case *Recent, *Statistic: // the same for every packet, if it is certain
+		if a := x.(Matcher).Match(&packet.Packet{}); a != packet.Unknown {
+			return everyOr(a == packet.Yes)
+		}
+		decided = false
+	}
+	if !decided {
 		l.Text += " #" + strconv.Itoa(occurrence(l.Text))
 		l.Drawn = true
 	}
