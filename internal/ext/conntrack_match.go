@@ -123,7 +123,7 @@ func tuplesHavePorts(c *packet.Connection) bool {
 	case 1, 58:
 		return c.Original.DstPort != 0
 	}
-	return c.Original.Proto != 47 && c.Original.Proto != 33
+	return c.Original.Proto != packet.ProtoGRE && c.Original.Proto != packet.ProtoDCCP
 }
 
 // NewTuples gives both directions of the connection that a packet begins, as the
@@ -131,16 +131,16 @@ func tuplesHavePorts(c *packet.Connection) bool {
 // SrcPort is the identifier and DstPort type and code, or both 0 if the
 // packet's bytes were not told.
 func NewTuples(p *packet.Packet) (original, reply packet.Tuple, known bool) {
-	if !p.Src.IsValid() || !p.Dst.IsValid() || hasPorts(p.Proto) && !p.Has(packet.KnowPorts) {
+	if !p.Src.IsValid() || !p.Dst.IsValid() || packet.HasPorts(p.Proto) && !p.Has(packet.KnowPorts) {
 		return original, reply, false
 	}
 	original = packet.Tuple{Src: p.Src, Dst: p.Dst, Proto: p.Proto}
 	reply = packet.Tuple{Src: p.Dst, Dst: p.Src, Proto: p.Proto}
-	if hasPorts(p.Proto) {
+	if packet.HasPorts(p.Proto) {
 		original.SrcPort, original.DstPort = p.Transport.Src, p.Transport.Dst
 		reply.SrcPort, reply.DstPort = p.Transport.Dst, p.Transport.Src
 	}
-	if b := transportBytes(p); (p.Proto == 1 || p.Proto == 58) && len(b) >= 6 {
+	if b := transportBytes(p); packet.IsICMP(p.Proto) && len(b) >= 6 {
 		id, code := uint16(b[4])<<8|uint16(b[5]), uint16(b[1])
 		original.SrcPort, original.DstPort = id, uint16(b[0])<<8|code
 		reply.SrcPort, reply.DstPort = id, uint16(replyType(p.Proto, b[0]))<<8|code
@@ -162,7 +162,7 @@ func connectionProto(p *packet.Packet) (proto uint8, known bool) {
 	switch {
 	case p.Has(packet.KnowOriginal):
 		return p.Connection.Original.Proto, true
-	case p.Proto != 1 && p.Proto != 58:
+	case !packet.IsICMP(p.Proto):
 		return p.Proto, true
 	}
 	s := p.Connection.State

@@ -249,7 +249,7 @@ func (m *Multiport) PortRanges() (src, dst []Range) {
 // Match looks for the packet's ports in the list. A later fragment has none and
 // does not match, even inverted.
 func (m *Multiport) Match(p *packet.Packet) packet.Answer {
-	if p.Fragment || !hasPorts(p.Proto) {
+	if p.Fragment || !packet.HasPorts(p.Proto) {
 		return packet.No
 	}
 	src, dst := packet.No, packet.No
@@ -291,6 +291,6 @@ func (m *Multiport) Space(rule.Family) space.Set {
 	if m.Not {
 		either = either.Not()
 	}
-	protocols := within(space.Proto, space.Bytes(space.Proto, hasPorts))
+	protocols := within(space.Proto, space.Bytes(space.Proto, packet.HasPorts))
 	return either.And(protocols).And(notAFragment())
 }

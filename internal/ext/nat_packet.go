@@ -48,7 +48,7 @@ func natEndOf(p *packet.Packet, source bool) natEnd {
 func (n *NATRange) translate(p *packet.Packet, source bool) {
 	e := natEndOf(p, source)
 	e.setAddr(n.Addr, source && !n.Random && !n.RandomFully && n.holdsPort(&e))
-	if hasPorts(p.Proto) && !p.Fragment {
+	if packet.HasPorts(p.Proto) && !p.Fragment {
 		e.setPort(n)
 	}
 	e.finish()
@@ -65,7 +65,7 @@ func (n NATRange) translateTo(p *packet.Packet, source bool, a netip.Addr) {
 	e := natEndOf(p, source)
 	e.choose(packet.Unknown)
 	*e.addr = netip.Addr{}
-	if hasPorts(p.Proto) && !p.Fragment {
+	if packet.HasPorts(p.Proto) && !p.Fragment {
 		e.setPort(&n)
 	}
 	e.finish()
@@ -73,7 +73,7 @@ func (n NATRange) translateTo(p *packet.Packet, source bool, a netip.Addr) {
 
 // holdsPort reports whether the packet's port is known to need no change.
 func (n *NATRange) holdsPort(e *natEnd) bool {
-	return !n.HasPorts || !hasPorts(e.p.Proto) || e.p.Has(e.know) && n.Ports.has(*e.port)
+	return !n.HasPorts || !packet.HasPorts(e.p.Proto) || e.p.Has(e.know) && n.Ports.has(*e.port)
 }
 
 // choose notes a change.
@@ -151,13 +151,13 @@ func (e *natEnd) finish() {
 	case c.Status&bit == 0:
 		p.Known &^= packet.KnowStatus
 	}
-	toldPort := p.Has(e.know) || !hasPorts(p.Proto)
+	toldPort := p.Has(e.know) || !packet.HasPorts(p.Proto)
 	if !e.addr.IsValid() || !toldPort {
 		p.Known &^= packet.KnowReplyTuple
 		p.Bytes = nil
 		return
 	}
-	if *addr = *e.addr; hasPorts(p.Proto) {
+	if *addr = *e.addr; packet.HasPorts(p.Proto) {
 		*port = *e.port
 	}
 	rewriteBytes(p)

@@ -218,7 +218,7 @@ func TestBytesFollowTheHeader(t *testing.T) {
 			(&TTLTarget{Value: 3}).Mutate(&p)
 			(&TOSTarget{Value: 0x51, Mask: 0xff}).Mutate(&p)
 			q.Dst, q.TTL, q.TOS = q.Src, 3, 0x51
-			if hasPorts(proto) {
+			if packet.HasPorts(proto) {
 				q.Transport.Dst = 99
 			}
 			q.Bytes = wireBytes(&q)
@@ -272,7 +272,7 @@ func bytePacket(f rule.Family, proto uint8) packet.Packet {
 func wireBytes(p *packet.Packet) []byte {
 	transport := make([]byte, 25)
 	copy(transport[20:], "hello")
-	if hasPorts(p.Proto) {
+	if packet.HasPorts(p.Proto) {
 		copy(transport, append(bePort(p.Transport.Src), bePort(p.Transport.Dst)...))
 	}
 	if p.Proto == 6 {

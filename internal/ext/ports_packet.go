@@ -6,22 +6,13 @@ import (
 	"moat/internal/packet"
 )
 
-// hasPorts reports whether a protocol's header begins with two ports.
-func hasPorts(proto uint8) bool {
-	switch proto {
-	case 6, 17, 33, 132, 136:
-		return true
-	}
-	return false
-}
-
 // sourcePort is what a native match finds as source port, if it was told: the
 // first two bytes behind the network header. They need not be a port. A rule for
 // every protocol but tcp (! -p tcp -m tcp --sport 5) looks at headers that have
 // none, and Linux 6.18 looks at what a later fragment has in that place: it counts
 // the second fragment of a UDP packet full of "x" by --dport 30840.
 func sourcePort(p *packet.Packet) (port uint16, known bool) {
-	if hasPorts(p.Proto) && !p.Fragment {
+	if packet.HasPorts(p.Proto) && !p.Fragment {
 		return p.Transport.Src, p.Has(packet.KnowSrcPort)
 	}
 	return transportWord(p, 0)
@@ -29,7 +20,7 @@ func sourcePort(p *packet.Packet) (port uint16, known bool) {
 
 // destinationPort is the same of the third and fourth byte.
 func destinationPort(p *packet.Packet) (port uint16, known bool) {
-	if hasPorts(p.Proto) && !p.Fragment {
+	if packet.HasPorts(p.Proto) && !p.Fragment {
 		return p.Transport.Dst, p.Has(packet.KnowDstPort)
 	}
 	return transportWord(p, 2)

@@ -21,7 +21,7 @@ func rewriteBytes(p *packet.Packet) {
 	p.Bytes = b
 	rewriteNetwork(p, b)
 	transport := transportBytes(p)
-	if hasPorts(p.Proto) && p.Proto != 6 && bytes.Equal(addressBytes(p, old), addressBytes(p, b)) && samePorts(p, transport) {
+	if packet.HasPorts(p.Proto) && p.Proto != 6 && bytes.Equal(addressBytes(p, old), addressBytes(p, b)) && samePorts(p, transport) {
 		return
 	}
 	at := checksumOffset(p.Proto)
@@ -33,7 +33,7 @@ func rewriteBytes(p *packet.Packet) {
 		rewriteTransport(p, transport)
 		rewriteCRC(transport)
 		return
-	case !whole, hasPorts(p.Proto) && at < 0:
+	case !whole, packet.HasPorts(p.Proto) && at < 0:
 		p.Bytes = nil // cut off, or with a checksum of another kind
 		return
 	}
@@ -138,7 +138,7 @@ func rewriteNetwork(p *packet.Packet, b []byte) {
 
 // rewriteTransport writes ports and TCP's flags.
 func rewriteTransport(p *packet.Packet, b []byte) {
-	if !hasPorts(p.Proto) {
+	if !packet.HasPorts(p.Proto) {
 		return
 	}
 	if p.Has(packet.KnowSrcPort) {

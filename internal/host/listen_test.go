@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"moat/internal/lab"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -61,7 +62,7 @@ func TestListenersHaveAddressAndProgram(t *testing.T) {
 	}
 	var got []string
 	for _, l := range list {
-		got = append(got, strings.Join([]string{map[uint8]string{protoTCP: "tcp", protoUDP: "udp"}[l.Proto], netip.AddrPortFrom(l.Addr, l.Port).String()}, " "))
+		got = append(got, strings.Join([]string{map[uint8]string{packet.ProtoTCP: "tcp", packet.ProtoUDP: "udp"}[l.Proto], netip.AddrPortFrom(l.Addr, l.Port).String()}, " "))
 		if l.PID != os.Getpid() || l.Program == "" || !strings.HasPrefix("host.test", l.Program[:4]) {
 			t.Errorf("%s: program %q, process %d", got[len(got)-1], l.Program, l.PID)
 		}
@@ -80,11 +81,11 @@ func TestListenersHaveAddressAndProgram(t *testing.T) {
 		port  uint16
 		want  bool
 	}{
-		{protoTCP, "192.0.2.1", 22, true}, {protoTCP, "2001:db8::1", 22, false}, {protoUDP, "192.0.2.1", 22, false},
-		{protoTCP, "192.0.2.1", 80, true}, {protoTCP, "2001:db8::1", 80, true},
-		{protoTCP, "192.0.2.1", 81, false}, {protoTCP, "2001:db8::1", 81, true},
-		{protoTCP, "127.0.0.1", 3306, true}, {protoTCP, "192.0.2.1", 3306, false}, {protoTCP, "0.0.0.0", 3306, false},
-		{protoTCP, "::", 6379, false}, {protoTCP, "::", 80, true}, {protoUDP, "0.0.0.0", 53, true},
+		{packet.ProtoTCP, "192.0.2.1", 22, true}, {packet.ProtoTCP, "2001:db8::1", 22, false}, {packet.ProtoUDP, "192.0.2.1", 22, false},
+		{packet.ProtoTCP, "192.0.2.1", 80, true}, {packet.ProtoTCP, "2001:db8::1", 80, true},
+		{packet.ProtoTCP, "192.0.2.1", 81, false}, {packet.ProtoTCP, "2001:db8::1", 81, true},
+		{packet.ProtoTCP, "127.0.0.1", 3306, true}, {packet.ProtoTCP, "192.0.2.1", 3306, false}, {packet.ProtoTCP, "0.0.0.0", 3306, false},
+		{packet.ProtoTCP, "::", 6379, false}, {packet.ProtoTCP, "::", 80, true}, {packet.ProtoUDP, "0.0.0.0", 53, true},
 	} {
 		if got := takes(c.proto, c.to, c.port); got != c.want {
 			t.Errorf("%d to %s port %d: %v", c.proto, c.to, c.port, got)

@@ -115,7 +115,7 @@ func TestRouteIsTheKernels(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v from %v in %q: %v", dst, src, in, err)
 		}
-		p := &packet.Packet{Family: familyOf(dst), Dst: dst, Src: src, In: in, Mark: mark, Proto: protoTCP, Known: packet.KnowMark | packet.KnowTOS | packet.KnowPorts}
+		p := &packet.Packet{Family: familyOf(dst), Dst: dst, Src: src, In: in, Mark: mark, Proto: packet.ProtoTCP, Known: packet.KnowMark | packet.KnowTOS | packet.KnowPorts}
 		asked++
 		if got, known := f.Route(p); !known || got != want {
 			t.Errorf("%v from %v in %q mark %#x: %+v, known %v; the kernel says %+v", dst, src, in, mark, got, known, want)
@@ -165,7 +165,7 @@ func TestSourceValidationIsTheKernels(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					p := &packet.Packet{Family: familyOf(dst), Dst: dst, Src: src, In: in, Proto: protoTCP, Known: packet.KnowMark | packet.KnowTOS | packet.KnowPorts}
+					p := &packet.Packet{Family: familyOf(dst), Dst: dst, Src: src, In: in, Proto: packet.ProtoTCP, Known: packet.KnowMark | packet.KnowTOS | packet.KnowPorts}
 					if got, known := f.Route(p); !known || got != want {
 						t.Errorf("rp_filter %s, from %v in %q: %+v, known %v; the kernel says %+v", filter, src, in, got, known, want)
 					}
@@ -221,7 +221,7 @@ func TestRouteOfWhatWasNotTold(t *testing.T) {
 		{"10.2.0.5", false},
 		{"10.72.0.1", false},
 	} {
-		if _, known := f.Route(&packet.Packet{Family: 2, Dst: netip.MustParseAddr(c.dst), In: "eth0", Proto: protoTCP}); known != c.known {
+		if _, known := f.Route(&packet.Packet{Family: 2, Dst: netip.MustParseAddr(c.dst), In: "eth0", Proto: packet.ProtoTCP}); known != c.known {
 			t.Errorf("%s: known %v", c.dst, known)
 		}
 	}

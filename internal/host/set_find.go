@@ -8,16 +8,6 @@ import (
 	"moat/internal/rule"
 )
 
-// The protocols with ports, and ICMP, that the types with a port know.
-const (
-	protoICMP    = 1
-	protoTCP     = 6
-	protoUDP     = 17
-	protoICMP6   = 58
-	protoSCTP    = 132
-	protoUDPLite = 136
-)
-
 // sought is what a packet is looked up by in one set. A part that was not told
 // makes the lookup unknown, unless the set is empty.
 type sought struct {
@@ -177,13 +167,13 @@ func (q *sought) takePort(s *Set, src bool, p *packet.Packet) packet.Answer {
 	}
 	bitmap := s.Type == "bitmap:port"
 	switch p.Proto {
-	case protoTCP, protoUDP:
-	case protoSCTP, protoUDPLite:
+	case packet.ProtoTCP, packet.ProtoUDP:
+	case packet.ProtoSCTP, packet.ProtoUDPLite:
 		if bitmap {
 			return packet.No
 		}
-	case protoICMP, protoICMP6:
-		if bitmap || (p.Proto == protoICMP) != (p.Family == rule.IPv4) {
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		if bitmap || (p.Proto == packet.ProtoICMP) != (p.Family == rule.IPv4) {
 			return packet.No
 		}
 		know, port = packet.KnowICMP, uint16(p.Transport.Type)<<8|uint16(p.Transport.Code)

@@ -93,7 +93,7 @@ func toldPacket(f rule.Family, p lab.Packet, mac [6]byte) *packet.Packet {
 		Known: packet.KnowFragment | packet.KnowMAC | packet.KnowMark | packet.KnowPorts | packet.KnowICMP,
 	}
 	out.Transport = packet.Transport{Src: p.Src.Port(), Dst: p.Dst.Port(), Type: p.Type, Code: p.Code}
-	if p.Proto == protoSCTP {
+	if p.Proto == packet.ProtoSCTP {
 		out.Transport.Src, out.Transport.Dst = 1000, 80
 	}
 	return out
@@ -225,7 +225,7 @@ func TestElementsOfEveryType(t *testing.T) {
 	pre := netip.MustParsePrefix
 	mac, other := [6]byte{2, 0, 0, 0, 0, 1}, [6]byte{2, 0, 0, 0, 0, 2}
 	p := &packet.Packet{
-		Family: rule.IPv4, In: "eth0", Src: netip.MustParseAddr("10.1.0.2"), Dst: netip.MustParseAddr("10.9.0.1"), Proto: protoTCP, Mark: 0x107, SrcMAC: mac,
+		Family: rule.IPv4, In: "eth0", Src: netip.MustParseAddr("10.1.0.2"), Dst: netip.MustParseAddr("10.9.0.1"), Proto: packet.ProtoTCP, Mark: 0x107, SrcMAC: mac,
 		Transport: packet.Transport{Src: 1000, Dst: 80}, Known: packet.KnowMAC | packet.KnowMark | packet.KnowPorts | packet.KnowFragment,
 	}
 	unknown := *p
@@ -238,7 +238,7 @@ func TestElementsOfEveryType(t *testing.T) {
 		{&Set{Type: "hash:net,net", Elements: []Element{{Net: pre("10.1.0.0/24"), Net2: pre("10.9.0.0/16")}}}, "src,dst", packet.Yes, packet.Yes},
 		{&Set{Type: "hash:net,net", Elements: []Element{{Net: pre("10.1.0.0/24"), Net2: pre("10.9.0.0/16")}}}, "dst,src", packet.No, packet.No},
 		{&Set{Type: "hash:net,net", Elements: []Element{{Net: pre("10.1.0.0/24"), Net2: pre("10.9.0.0/16")}, {Net: pre("10.1.0.2/32"), Net2: pre("10.0.0.0/8"), NoMatch: true}}}, "src,dst", packet.No, packet.No},
-		{&Set{Type: "hash:net,port,net", Elements: []Element{{Net: pre("10.1.0.0/24"), Proto: protoTCP, Port: 80, Net2: pre("10.9.0.0/16")}}}, "src,dst,dst", packet.Yes, packet.Unknown},
+		{&Set{Type: "hash:net,port,net", Elements: []Element{{Net: pre("10.1.0.0/24"), Proto: packet.ProtoTCP, Port: 80, Net2: pre("10.9.0.0/16")}}}, "src,dst,dst", packet.Yes, packet.Unknown},
 		{&Set{Type: "hash:ip,mark", MarkMask: 0xff, Elements: []Element{{Net: pre("10.1.0.2/32"), Mark: 7}}}, "src,src", packet.Yes, packet.Unknown},
 		{&Set{Type: "hash:ip,mark", Elements: []Element{{Net: pre("10.1.0.2/32"), Mark: 7}}}, "src,src", packet.No, packet.Unknown},
 		{&Set{Type: "hash:mac", Elements: []Element{{MAC: mac, HasMAC: true}}}, "src", packet.Yes, packet.Unknown},

@@ -9,6 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"moat/internal/packet"
 )
 
 // Listener is a socket that takes what comes from outside: a listening TCP
@@ -63,8 +65,8 @@ func Listeners() ([]Listener, error) {
 		family, proto uint8
 		state         uint32
 	}{
-		{unix.AF_INET, protoTCP, 1 << tcpListen}, {unix.AF_INET6, protoTCP, 1 << tcpListen},
-		{unix.AF_INET, protoUDP, 1 << tcpClose}, {unix.AF_INET6, protoUDP, 1 << tcpClose},
+		{unix.AF_INET, packet.ProtoTCP, 1 << tcpListen}, {unix.AF_INET6, packet.ProtoTCP, 1 << tcpListen},
+		{unix.AF_INET, packet.ProtoUDP, 1 << tcpClose}, {unix.AF_INET6, packet.ProtoUDP, 1 << tcpClose},
 	} {
 		list, err := diag(c.family, c.proto, c.state)
 		if err != nil {

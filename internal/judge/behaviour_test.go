@@ -29,7 +29,7 @@ var (
 
 // syn is a packet that comes in by eth0 and begins a TCP connection.
 func syn(dst netip.Addr, ttl uint8) shot {
-	return arriving(draft{src: from, dst: dst, proto: protoTCP, ttl: ttl, body: tcpBody(5000, 80, 2, nil, nil)}, stateNew)
+	return arriving(draft{src: from, dst: dst, proto: packet.ProtoTCP, ttl: ttl, body: tcpBody(5000, 80, 2, nil, nil)}, stateNew)
 }
 
 // arriving is a packet that comes in by eth0.
@@ -40,7 +40,7 @@ func arriving(d draft, state packet.State) shot {
 
 // talking is a UDP connection from outside to the host, whose port 80 is another host's.
 func talking(status uint32) *connection {
-	o := packet.Tuple{Src: from, Dst: own, SrcPort: 20001, DstPort: 80, Proto: protoUDP}
+	o := packet.Tuple{Src: from, Dst: own, SrcPort: 20001, DstPort: 80, Proto: packet.ProtoUDP}
 	r := inverse(o)
 	r.Src = to
 	return &connection{orig: o, reply: r, status: status, timeout: 600}
@@ -53,7 +53,7 @@ func (s shot) of(c *connection, reply bool) shot {
 }
 
 func udpTo(dst netip.Addr, state packet.State) shot {
-	return arriving(draft{src: from, dst: dst, proto: protoUDP, ttl: 64, body: portsBody(20001, 80, nil)}, state)
+	return arriving(draft{src: from, dst: dst, proto: packet.ProtoUDP, ttl: 64, body: portsBody(20001, 80, nil)}, state)
 }
 
 var behaviours = [...]behaviour{
@@ -107,13 +107,13 @@ var behaviours = [...]behaviour{
 		rules: []spec{
 			{"mangle", "OUTPUT", "-j MARK --set-mark 0x20"}, {"filter", "OUTPUT", "-o eth1"}, {"filter", "OUTPUT", "-o wlan0"}, {"mangle", "POSTROUTING", "-o wlan0"},
 		},
-		shot: shot{bytes: (&draft{src: own, dst: to, proto: protoUDP, ttl: 64, number: 1, body: portsBody(1, 2, nil)}).bytes(), state: stateNew},
+		shot: shot{bytes: (&draft{src: own, dst: to, proto: packet.ProtoUDP, ttl: 64, number: 1, body: portsBody(1, 2, nil)}).bytes(), state: stateNew},
 		want: []uint64{1, 1, 0, 1},
 	},
 	{
 		name:  "nat is not asked about INVALID packets",
 		rules: []spec{{"nat", "PREROUTING", ""}, {"filter", "INPUT", "-m conntrack --ctstate INVALID"}},
-		shot:  arriving(draft{src: from, dst: own, proto: protoTCP, ttl: 64, body: tcpBody(5000, 80, 0x10, nil, nil)}, stateInvalid),
+		shot:  arriving(draft{src: from, dst: own, proto: packet.ProtoTCP, ttl: 64, body: tcpBody(5000, 80, 0x10, nil, nil)}, stateInvalid),
 		want:  []uint64{0, 1},
 	},
 	{
@@ -187,7 +187,7 @@ func (h *host) mustCount(t *testing.T, r *ruleset, want []uint64) {
 // later is the second fragment of a packet, to a host beyond; what stands where
 // a first one has its ports are 0x7878 and 0x7979.
 func later(dst netip.Addr) shot {
-	return arriving(draft{src: from, dst: dst, proto: protoUDP, ttl: 64, flags: 5, body: []byte("xxyyxxyyxxyyxxyy")}, stateNew)
+	return arriving(draft{src: from, dst: dst, proto: packet.ProtoUDP, ttl: 64, flags: 5, body: []byte("xxyyxxyyxxyyxxyy")}, stateNew)
 }
 
 var fragments = [...]behaviour{
@@ -204,7 +204,7 @@ var fragments = [...]behaviour{
 	{
 		name:  "a first fragment is no fragment to -f",
 		rules: []spec{{"filter", "FORWARD", "-f"}, {"filter", "FORWARD", "! -f -p udp -m udp --dport 80"}},
-		shot:  arriving(draft{src: from, dst: to, proto: protoUDP, ttl: 64, flags: 0x2000, body: portsBody(1, 80, make([]byte, 8))}, stateNew), want: []uint64{0, 1},
+		shot:  arriving(draft{src: from, dst: to, proto: packet.ProtoUDP, ttl: 64, flags: 0x2000, body: portsBody(1, 80, make([]byte, 8))}, stateNew), want: []uint64{0, 1},
 	},
 }
 
@@ -222,8 +222,8 @@ func TestBehaviourOfFragments(t *testing.T) {
 	}
 	t.Run("INPUT sees no part of an IPv4 packet, only the whole", func(t *testing.T) {
 		r := &ruleset{family: rule.IPv4, rules: []spec{{"mangle", "PREROUTING", "-f"}, {"filter", "INPUT", ""}, {"filter", "INPUT", "-f"}}}
-		first := arriving(draft{src: from, dst: own, proto: protoUDP, ttl: 64, flags: 0x2000, body: portsBody(1, 80, make([]byte, 8))}, stateNew)
-		second := arriving(draft{src: from, dst: own, proto: protoUDP, ttl: 64, flags: 2, body: make([]byte, 8)}, stateNew)
+		first := arriving(draft{src: from, dst: own, proto: packet.ProtoUDP, ttl: 64, flags: 0x2000, body: portsBody(1, 80, make([]byte, 8))}, stateNew)
+		second := arriving(draft{src: from, dst: own, proto: packet.ProtoUDP, ttl: 64, flags: 2, body: make([]byte, 8)}, stateNew)
 		if _, err := h.judge(r, []shot{first, second}, false); err != nil {
 			t.Fatal(err)
 		}

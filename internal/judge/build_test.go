@@ -3,22 +3,8 @@ package judge
 import (
 	"encoding/binary"
 	"net/netip"
-)
 
-// Protocol numbers of the packets that are built here.
-const (
-	protoICMP    = 1
-	protoTCP     = 6
-	protoUDP     = 17
-	protoDCCP    = 33
-	protoGRE     = 47
-	protoESP     = 50
-	protoAH      = 51
-	protoICMPv6  = 58
-	protoSCTP    = 132
-	protoUDPLite = 136
-	protoIPComp  = 108
-	protoMH      = 135
+	"moat/internal/packet"
 )
 
 // extension is an IPv6 extension header to be built: its kind, and all but its
@@ -97,11 +83,11 @@ func (d *draft) header6(body int) []byte {
 func sumAt(proto uint8, length int) int {
 	at := 0
 	switch proto {
-	case protoICMP, protoICMPv6:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		at = 2
-	case protoTCP:
+	case packet.ProtoTCP:
 		at = 16
-	case protoUDP, protoUDPLite, protoDCCP:
+	case packet.ProtoUDP, packet.ProtoUDPLite, packet.ProtoDCCP:
 		at = 6
 	}
 	if at+2 > length {
@@ -112,7 +98,7 @@ func sumAt(proto uint8, length int) int {
 
 // sum fills the checksum in.
 func (d *draft) sum(body []byte) {
-	if d.proto == protoSCTP && len(body) >= 12 {
+	if d.proto == packet.ProtoSCTP && len(body) >= 12 {
 		binary.LittleEndian.PutUint32(body[8:], 0)
 		c := crc32c(body)
 		if d.badSum {
@@ -127,14 +113,14 @@ func (d *draft) sum(body []byte) {
 	}
 	binary.BigEndian.PutUint16(body[at:], 0)
 	var pseudo uint32
-	if d.proto != protoICMP {
+	if d.proto != packet.ProtoICMP {
 		pseudo = uint32(d.proto) + uint32(len(body)) + words(d.src.AsSlice()) + words(d.dst.AsSlice())
 	}
 	c := checksum(pseudo, body)
 	if d.badSum {
 		c ^= 0x5555
 	}
-	if c == 0 && d.proto != protoTCP && d.proto != protoICMP && d.proto != protoICMPv6 {
+	if c == 0 && d.proto != packet.ProtoTCP && d.proto != packet.ProtoICMP && d.proto != packet.ProtoICMPv6 {
 		c = 0xffff // zero would mean none
 	}
 	binary.BigEndian.PutUint16(body[at:], c)

@@ -37,7 +37,7 @@ func (g *generator) known(h *host, number int) shot {
 	}
 	// The simulator does not know the bytes of an ICMP error after translation,
 	// in which the packet that it quotes is changed too.
-	quotable := c.orig.Proto != protoICMP && c.orig.Proto != protoICMPv6 && (g.options || c.reply == inverse(c.orig))
+	quotable := c.orig.Proto != packet.ProtoICMP && c.orig.Proto != packet.ProtoICMPv6 && (g.options || c.reply == inverse(c.orig))
 	if g.chance(25) && quotable {
 		g.icmpError(&s, &d)
 	} else {
@@ -58,7 +58,7 @@ func (g *generator) known(h *host, number int) shot {
 // connection makes one with a port of its own.
 func (g *generator) connection(port uint16) *connection {
 	c := &connection{mark: pick(g, marks[:]), timeout: 600, status: packet.StatusSeenReply | packet.StatusAssured}
-	o := packet.Tuple{Src: g.outside(), Dst: g.own(), SrcPort: port, DstPort: g.port(), Proto: protoTCP}
+	o := packet.Tuple{Src: g.outside(), Dst: g.own(), SrcPort: port, DstPort: g.port(), Proto: packet.ProtoTCP}
 	switch g.IntN(3) {
 	case 0:
 		o.Src, o.Dst = g.own(), g.outside()
@@ -68,14 +68,14 @@ func (g *generator) connection(port uint16) *connection {
 	}
 	switch n := g.IntN(10); {
 	case n < 4:
-		o.Proto = protoUDP
+		o.Proto = packet.ProtoUDP
 		if g.chance(40) {
 			c.status = 0 // no reply so far
 		}
 	case n < 5 && g.v6():
-		o.Proto, o.DstPort = protoICMPv6, 128<<8
+		o.Proto, o.DstPort = packet.ProtoICMPv6, 128<<8
 	case n < 5:
-		o.Proto, o.DstPort = protoICMP, 8<<8
+		o.Proto, o.DstPort = packet.ProtoICMP, 8<<8
 	}
 	c.orig, c.reply = o, inverse(o)
 	g.translated(c)
@@ -84,7 +84,7 @@ func (g *generator) connection(port uint16) *connection {
 
 // translated gives some connections another destination or source.
 func (g *generator) translated(c *connection) {
-	icmp := c.orig.Proto == protoICMP || c.orig.Proto == protoICMPv6
+	icmp := c.orig.Proto == packet.ProtoICMP || c.orig.Proto == packet.ProtoICMPv6
 	if g.chance(35) {
 		for c.reply.Src = g.outside(); c.reply.Src == c.reply.Dst; c.reply.Src = g.outside() {
 		}
@@ -110,9 +110,9 @@ func isOwn(a netip.Addr) bool {
 // bodyOf makes a packet of one direction of a connection.
 func (g *generator) bodyOf(s *shot, t packet.Tuple) []byte {
 	switch t.Proto {
-	case protoTCP:
+	case packet.ProtoTCP:
 		return tcpBody(t.SrcPort, t.DstPort, pick(g, []uint8{0x10, 0x18}), nil, g.payload())
-	case protoUDP:
+	case packet.ProtoUDP:
 		return portsBody(t.SrcPort, t.DstPort, g.payload())
 	}
 	id := binary.BigEndian.AppendUint16(nil, s.conn.orig.SrcPort)
@@ -121,9 +121,9 @@ func (g *generator) bodyOf(s *shot, t packet.Tuple) []byte {
 
 func echoType(proto uint8, reply bool) uint8 {
 	switch {
-	case proto == protoICMPv6 && reply:
+	case proto == packet.ProtoICMPv6 && reply:
 		return 129
-	case proto == protoICMPv6:
+	case proto == packet.ProtoICMPv6:
 		return 128
 	case reply:
 		return 0
@@ -144,13 +144,13 @@ func (g *generator) icmpError(s *shot, d *draft) {
 	// packet went against it.
 	quoted := draft{src: about.Dst, dst: about.Src, proto: about.Proto, ttl: 9}
 	quoted.body = g.bodyOf(&shot{conn: s.conn}, packet.Tuple{SrcPort: about.DstPort, DstPort: about.SrcPort, Proto: about.Proto})
-	d.dst, d.src, d.proto = about.Dst, about.Src, protoICMP
+	d.dst, d.src, d.proto = about.Dst, about.Src, packet.ProtoICMP
 	if g.chance(60) {
 		d.src = g.outside()
 	}
 	typ := pick(g, []uint8{3, 11, 12})
 	if g.v6() {
-		d.proto, typ = protoICMPv6, pick(g, []uint8{1, 3, 4})
+		d.proto, typ = packet.ProtoICMPv6, pick(g, []uint8{1, 3, 4})
 	}
 	b := quoted.bytes()
 	d.body = icmpBody(typ, uint8(g.IntN(2)), append([]byte{0, 0, 0, 0}, b[:min(len(b), 60)]...)...)

@@ -46,7 +46,7 @@ func parse6(p *packet.Packet, b []byte) {
 		switch next {
 		case 0, 43, 60:
 			n = int(rest[1])*8 + 8
-		case protoAH:
+		case packet.ProtoAH:
 			n = int(rest[1])*4 + 8
 		case 44:
 			n = 8
@@ -57,7 +57,7 @@ func parse6(p *packet.Packet, b []byte) {
 		if n == 0 || n > len(rest) {
 			break
 		}
-		if next == protoAH && p.Proto == 0 {
+		if next == packet.ProtoAH && p.Proto == 0 {
 			p.Proto, transport = next, rest
 		}
 		p.Extensions = append(p.Extensions, packet.Extension{Proto: next, Data: rest[:n]})
@@ -77,26 +77,26 @@ func parse6(p *packet.Packet, b []byte) {
 func parseTransport(p *packet.Packet, b []byte) {
 	t := &p.Transport
 	switch p.Proto {
-	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
+	case packet.ProtoTCP, packet.ProtoUDP, packet.ProtoDCCP, packet.ProtoSCTP, packet.ProtoUDPLite:
 		if len(b) < 8 {
 			return
 		}
 		t.Src, t.Dst, p.Known = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), p.Known|packet.KnowPorts
 	}
 	switch p.Proto {
-	case protoTCP:
+	case packet.ProtoTCP:
 		if len(b) < 20 {
 			return
 		}
 		t.Flags, t.Options = b[13], tcpOptions(b[20:int(b[12]>>4)*4])
 		p.Known |= packet.KnowFlags | packet.KnowTCPOptions
-	case protoICMP, protoICMPv6:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		t.Type, t.Code, p.Known = b[0], b[1], p.Known|packet.KnowICMP
-	case protoESP:
+	case packet.ProtoESP:
 		t.SPI, p.Known = binary.BigEndian.Uint32(b), p.Known|packet.KnowSPI
-	case protoAH:
+	case packet.ProtoAH:
 		t.SPI, p.Known = binary.BigEndian.Uint32(b[4:]), p.Known|packet.KnowSPI
-	case protoSCTP:
+	case packet.ProtoSCTP:
 		for rest := b[12:]; len(rest) >= 4; {
 			t.Chunks = append(t.Chunks, rest[0])
 			n := (int(binary.BigEndian.Uint16(rest[2:])) + 3) &^ 3

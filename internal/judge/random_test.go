@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -157,7 +158,7 @@ func (g *generator) content(s *shot, d *draft) {
 	case n < 40:
 		g.tcp(s, d)
 	case n < 60:
-		d.proto, d.body = protoUDP, portsBody(g.port(), g.port(), g.payload())
+		d.proto, d.body = packet.ProtoUDP, portsBody(g.port(), g.port(), g.payload())
 	case n < 78:
 		g.icmp(s, d)
 	default:
@@ -174,7 +175,7 @@ func (g *generator) content(s *shot, d *draft) {
 		g.fragment(d)
 	}
 	// The kernel looks at checksums of what comes in, and of TCP, UDP and the like alone.
-	if g.tracked && s.dev != "" && g.chance(4) && sumAt(d.proto, len(d.body)) != 0 && d.proto != protoDCCP && s.state != stateUntracked {
+	if g.tracked && s.dev != "" && g.chance(4) && sumAt(d.proto, len(d.body)) != 0 && d.proto != packet.ProtoDCCP && s.state != stateUntracked {
 		d.badSum, s.state = true, stateInvalid
 	}
 }
@@ -193,7 +194,7 @@ func (g *generator) tcp(s *shot, d *draft) {
 	if flags&2 == 0 {
 		data = g.payload()
 	}
-	d.proto, d.body = protoTCP, tcpBody(g.port(), g.port(), flags, []byte(pick(g, tcpOptionLists[:])), data)
+	d.proto, d.body = packet.ProtoTCP, tcpBody(g.port(), g.port(), flags, []byte(pick(g, tcpOptionLists[:])), data)
 	if flags&0x17 != 2 {
 		s.state = stateInvalid
 	}
@@ -205,7 +206,7 @@ func (g *generator) icmp(s *shot, d *draft) {
 	rest := append([]byte{byte(g.IntN(64)), byte(g.IntN(256)), 0, 1}, g.payload()...)
 	s.state = stateInvalid
 	if g.v6() {
-		d.proto = protoICMPv6
+		d.proto = packet.ProtoICMPv6
 		typ := pick(g, []uint8{128, 128, 128, 129, 1, 2, 3, 4, 133, 134, 135, 136, 130, 143})
 		switch {
 		case typ == 128:
@@ -216,7 +217,7 @@ func (g *generator) icmp(s *shot, d *draft) {
 		d.body = icmpBody(typ, uint8(g.IntN(3)), append(rest, make([]byte, 40)...)...)
 		return
 	}
-	d.proto = protoICMP
+	d.proto = packet.ProtoICMP
 	typ := pick(g, []uint8{8, 8, 8, 8, 0, 3, 5, 11, 12, 13, 14, 17, 18, 9, 10, 4})
 	if typ == 8 || typ == 13 || typ == 15 || typ == 17 {
 		s.state = stateNew
@@ -229,7 +230,7 @@ func (g *generator) otherProtocol(s *shot, d *draft) {
 	word := binary.BigEndian.AppendUint32(nil, pick(g, []uint32{1, 256, 500, 70000}))
 	switch g.IntN(7) {
 	case 0:
-		d.proto = protoSCTP
+		d.proto = packet.ProtoSCTP
 		init := sctpChunk(1, 0, append(word, make([]byte, 12)...))
 		chunks, tag := init, uint32(0)
 		if g.chance(50) {
@@ -237,30 +238,30 @@ func (g *generator) otherProtocol(s *shot, d *draft) {
 		}
 		d.body = sctpBody(g.port(), g.port(), tag, chunks)
 	case 1:
-		d.proto = protoDCCP
+		d.proto = packet.ProtoDCCP
 		if g.tracked { // some kernels know its ports, Linux 6.18 does not
 			d.proto, d.body = 89, make([]byte, 16)
 			return
 		}
 		d.body = dccpBody(g.port(), g.port(), 0, []byte(pick(g, []string{"", "\x00\x00\x00\x00", "\x20\x03\x01\x00"})))
 	case 2:
-		d.proto, d.body = protoESP, append(word, make([]byte, 12)...)
+		d.proto, d.body = packet.ProtoESP, append(word, make([]byte, 12)...)
 	case 3:
-		d.proto, d.body = protoAH, append([]byte{59, 4, 0, 0}, append(word, make([]byte, 16)...)...)
+		d.proto, d.body = packet.ProtoAH, append([]byte{59, 4, 0, 0}, append(word, make([]byte, 16)...)...)
 		if g.v6() { // AH is an extension header there
-			d.proto, d.body = protoESP, append(word, make([]byte, 12)...) // ports behind it only ipset would see
-			if g.tracked {                                                // it hides the protocol from rules, but not from connection tracking
+			d.proto, d.body = packet.ProtoESP, append(word, make([]byte, 12)...) // ports behind it only ipset would see
+			if g.tracked {                                                       // it hides the protocol from rules, but not from connection tracking
 				return
 			}
 			d.extensions = []extension{{51, append([]byte{4, 0, 0}, append(word, make([]byte, 16)...)...)}}
 		}
 	case 4:
-		d.proto, d.body = protoUDPLite, portsBody(g.port(), g.port(), g.payload())
+		d.proto, d.body = packet.ProtoUDPLite, portsBody(g.port(), g.port(), g.payload())
 		if g.tracked && s.dev != "" { // kernels differ in what they make of its checksum
-			d.proto = protoUDP
+			d.proto = packet.ProtoUDP
 		}
 	case 5:
-		d.proto, d.body = protoIPComp, append([]byte{59, 0, 0, byte(g.IntN(4))}, make([]byte, 8)...)
+		d.proto, d.body = packet.ProtoIPComp, append([]byte{59, 0, 0, byte(g.IntN(4))}, make([]byte, 8)...)
 	default:
 		d.proto, d.body = pick(g, []uint8{2, 89, 200}), make([]byte, 16)
 	}

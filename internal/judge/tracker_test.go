@@ -122,7 +122,7 @@ func (c *connection) attrs(b *nft.Buffer) {
 	b.AttrBE32(ctaStatus, c.status|packet.StatusConfirmed)
 	b.AttrBE32(ctaTimeout, c.timeout)
 	b.AttrBE32(ctaMark, c.mark)
-	if c.orig.Proto == protoTCP {
+	if c.orig.Proto == packet.ProtoTCP {
 		info := b.Begin(ctaProtoInfo)
 		tcp := b.Begin(1) // CTA_PROTOINFO_TCP
 		b.AttrU8(1, tcpEstablished)
@@ -139,9 +139,9 @@ func (c *connection) attrs(b *nft.Buffer) {
 func inverse(t packet.Tuple) packet.Tuple {
 	r := packet.Tuple{Src: t.Dst, Dst: t.Src, SrcPort: t.DstPort, DstPort: t.SrcPort, Proto: t.Proto}
 	switch t.Proto {
-	case protoICMP: // the identifier stays, a request has a reply
+	case packet.ProtoICMP: // the identifier stays, a request has a reply
 		r.SrcPort, r.DstPort = t.SrcPort, 0
-	case protoICMPv6:
+	case packet.ProtoICMPv6:
 		r.SrcPort, r.DstPort = t.SrcPort, 129<<8
 	}
 	return r
@@ -159,9 +159,9 @@ func writeTuple(b *nft.Buffer, attr uint16, t packet.Tuple) {
 	at = b.Begin(2) // CTA_TUPLE_PROTO
 	b.AttrU8(1, t.Proto)
 	switch t.Proto {
-	case protoICMP, protoICMPv6:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		first := uint16(4) // CTA_PROTO_ICMP_ID, _TYPE, _CODE
-		if t.Proto == protoICMPv6 {
+		if t.Proto == packet.ProtoICMPv6 {
 			first = 7
 		}
 		b.AttrBE16(first, t.SrcPort)
@@ -185,7 +185,7 @@ func writeNAT(b *nft.Buffer, attr uint16, proto uint8, to netip.Addr, port uint1
 	}
 	b.AttrBytes(first, to.AsSlice())
 	b.AttrBytes(first+1, to.AsSlice())
-	if proto == protoTCP || proto == protoUDP {
+	if proto == packet.ProtoTCP || proto == packet.ProtoUDP {
 		ports := b.Begin(3) // CTA_NAT_PROTO
 		b.AttrBE16(1, port)
 		b.AttrBE16(2, port)

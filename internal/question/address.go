@@ -6,6 +6,7 @@ import (
 
 	"moat/internal/ext"
 	"moat/internal/netdb"
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -143,10 +144,10 @@ func (p *parser) family(t token, a netip.Addr) error {
 // FROM-TO. A service's name may have dashes itself.
 func (p *parser) portList(t token, s string) (list Spans, err error) {
 	if p.r.Proto == nil { // any protocol: then any that has ports
-		p.r.Proto = Spans{{protoTCP, protoTCP}, {protoUDP, protoUDP}, {protoDCCP, protoDCCP}, {protoSCTP, protoSCTP}, {protoUDPLite, protoUDPLite}}
+		p.r.Proto = Spans{{packet.ProtoTCP, packet.ProtoTCP}, {packet.ProtoUDP, packet.ProtoUDP}, {packet.ProtoDCCP, packet.ProtoDCCP}, {packet.ProtoSCTP, packet.ProtoSCTP}, {packet.ProtoUDPLite, packet.ProtoUDPLite}}
 	}
 	for _, n := range p.r.Proto {
-		if !hasPorts(uint8(n.From)) {
+		if !packet.HasPorts(uint8(n.From)) {
 			return nil, t.errorf("%s has no ports: leave :%s out", protocolName(uint8(n.From), p.r.Family), s)
 		}
 	}

@@ -18,13 +18,13 @@ func (p *parser) build(payload []byte) error {
 	k := &p.packet
 	w := p.seen["payload"]
 	switch {
-	case k.Proto == protoUDPLite || k.Proto == protoSCTP || k.Proto == protoDCCP || k.Proto == protoESP || k.Proto == protoAH:
+	case k.Proto == packet.ProtoUDPLite || k.Proto == packet.ProtoSCTP || k.Proto == packet.ProtoDCCP || k.Proto == packet.ProtoESP || k.Proto == packet.ProtoAH:
 		return w.errorf("bytes are made for tcp, udp, icmp, icmpv6 and protocols without a header that rules read")
-	case hasPorts(k.Proto) && !k.Has(packet.KnowDstPort):
+	case packet.HasPorts(k.Proto) && !k.Has(packet.KnowDstPort):
 		return w.errorf("bytes need the destination port")
-	case isICMP(k.Proto) && !k.Has(packet.KnowICMP):
+	case packet.IsICMP(k.Proto) && !k.Has(packet.KnowICMP):
 		return w.errorf("bytes need the ICMP type")
-	case k.Proto == protoTCP && !k.Has(packet.KnowFlags):
+	case k.Proto == packet.ProtoTCP && !k.Has(packet.KnowFlags):
 		return w.errorf("bytes need the TCP flags")
 	case len(k.Extensions) > 0 || p.has("option"):
 		return w.errorf("bytes are made without IPv6 extension headers, and of TCP options with MSS only")
@@ -33,7 +33,7 @@ func (p *parser) build(payload []byte) error {
 		k.TTL = defaultTTL
 	}
 	k.Known |= packet.KnowTTL | packet.KnowTOS
-	if k.Proto == protoTCP {
+	if k.Proto == packet.ProtoTCP {
 		k.Known |= packet.KnowTCPOptions
 	}
 	segment := transport(k, payload)
@@ -76,14 +76,14 @@ func transport(k *packet.Packet, payload []byte) []byte {
 	var b []byte
 	at := -1 // of the checksum
 	switch k.Proto {
-	case protoTCP:
+	case packet.ProtoTCP:
 		b, at = tcpHeader(t), 16
-	case protoUDP:
+	case packet.ProtoUDP:
 		b, at = make([]byte, 8), 6
 		binary.BigEndian.PutUint16(b, t.Src)
 		binary.BigEndian.PutUint16(b[2:], t.Dst)
 		binary.BigEndian.PutUint16(b[4:], uint16(8+len(payload)))
-	case protoICMP, protoICMPv6:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		b, at = []byte{t.Type, t.Code, 0, 0, 0, 0, 0, 0}, 2
 	}
 	b = append(b, payload...)
@@ -91,11 +91,11 @@ func transport(k *packet.Packet, payload []byte) []byte {
 		return b
 	}
 	covered := b
-	if k.Proto != protoICMP {
+	if k.Proto != packet.ProtoICMP {
 		covered = append(pseudoHeader(k, len(b)), b...)
 	}
 	sum := checksum(covered)
-	if sum == 0 && k.Proto == protoUDP {
+	if sum == 0 && k.Proto == packet.ProtoUDP {
 		sum = 0xffff // 0 would mean that there is none
 	}
 	binary.BigEndian.PutUint16(b[at:], sum)

@@ -2,32 +2,8 @@ package question
 
 import "moat/internal/packet"
 
-// Numbers of protocols that have fields of their own in a question.
-const (
-	protoICMP    = 1
-	protoTCP     = 6
-	protoUDP     = 17
-	protoDCCP    = 33
-	protoESP     = 50
-	protoAH      = 51
-	protoICMPv6  = 58
-	protoSCTP    = 132
-	protoUDPLite = 136
-)
-
 // fragmentHeader is the number of IPv6's fragment header.
 const fragmentHeader = 44
-
-// hasPorts reports whether a protocol's header begins with two ports.
-func hasPorts(proto uint8) bool {
-	switch proto {
-	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
-		return true
-	}
-	return false
-}
-
-func isICMP(proto uint8) bool { return proto == protoICMP || proto == protoICMPv6 }
 
 // naturalState is the state of a packet of which nothing else is known: NEW,
 // unless an ICMP packet of its type never begins a connection. Then it is that
@@ -36,7 +12,7 @@ func isICMP(proto uint8) bool { return proto == protoICMP || proto == protoICMPv
 // there for want of a connection is an answer (ESTABLISHED) or an error (RELATED).
 func naturalState(proto, icmpType uint8) packet.State {
 	switch proto {
-	case protoICMP:
+	case packet.ProtoICMP:
 		switch icmpType {
 		case 8, 13, 15, 17:
 			return packet.New
@@ -46,7 +22,7 @@ func naturalState(proto, icmpType uint8) packet.State {
 			return packet.Related
 		}
 		return packet.Invalid
-	case protoICMPv6:
+	case packet.ProtoICMPv6:
 		switch {
 		case icmpType == 128 || icmpType == 139:
 			return packet.New

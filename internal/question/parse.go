@@ -23,9 +23,7 @@ type parser struct {
 	any     bool             // "any" was said somewhere
 	packet  packet.Packet    // values of words that only one packet can have
 	payload []byte           // nil: not told
-	mss     bool             // "mss" is in packet's TCP options
 	seen    map[string]token // words of the table that were there
-	hook    token            // of the word "hook"
 }
 
 // parse reads a whole question and checks that its parts fit.

@@ -93,9 +93,9 @@ func endpoint(a netip.Addr, port uint16, known bool) string {
 // The ICMP of the other family has none; f may be 0 for either.
 func protocolName(n uint8, f rule.Family) string {
 	switch {
-	case n == protoICMP && f == rule.IPv6, n == protoICMPv6 && f == rule.IPv4, n == 0:
+	case n == packet.ProtoICMP && f == rule.IPv6, n == packet.ProtoICMPv6 && f == rule.IPv4, n == 0:
 		return strconv.Itoa(int(n))
-	case n == protoICMPv6:
+	case n == packet.ProtoICMPv6:
 		return "icmpv6"
 	case n == 47:
 		return "gre"
@@ -129,7 +129,7 @@ func (q *Question) printWay(o *printer) {
 func (q *Question) printTransport(o *printer) {
 	p := &q.Packet
 	if p.Has(packet.KnowICMP) {
-		o.add("type", icmpName(p.Proto == protoICMPv6, p.Transport.Type, p.Transport.Code))
+		o.add("type", icmpName(p.Proto == packet.ProtoICMPv6, p.Transport.Type, p.Transport.Code))
 	}
 	o.number(p.Has(packet.KnowSPI), "spi", p.Transport.SPI)
 	if p.Transport.Chunks != nil {
@@ -249,7 +249,7 @@ func (q *Question) printConnection(o *printer) {
 		tuple *packet.Tuple
 	}{{"original", packet.KnowOriginal, &c.Original}, {"reply", packet.KnowReplyTuple, &c.ReplyTuple}} {
 		if p.Has(t.known) {
-			ports := hasPorts(t.tuple.Proto)
+			ports := packet.HasPorts(t.tuple.Proto)
 			o.add(t.word, endpoint(t.tuple.Src, t.tuple.SrcPort, ports), Arrow, endpoint(t.tuple.Dst, t.tuple.DstPort, ports))
 		}
 	}

@@ -86,10 +86,10 @@ func (p *parser) isOne() bool {
 			return false
 		}
 	}
-	if isICMP(uint8(number)) && (len(r.Types) != 1 || r.Types[0].CodeFrom != r.Types[0].CodeTo && hasCodes(r.Family == rule.IPv6, r.Types[0].Type)) {
+	if packet.IsICMP(uint8(number)) && (len(r.Types) != 1 || r.Types[0].CodeFrom != r.Types[0].CodeTo && hasCodes(r.Family == rule.IPv6, r.Types[0].Type)) {
 		return false
 	}
-	return len(r.States) <= 1 && !p.any && (r.DstPort != nil || !hasPorts(uint8(number)) || p.has("frag"))
+	return len(r.States) <= 1 && !p.any && (r.DstPort != nil || !packet.HasPorts(uint8(number)) || p.has("frag"))
 }
 
 // question makes a Question of what was told, one value each.
@@ -145,7 +145,7 @@ func (p *parser) fragment() {
 
 func (p *parser) ports() {
 	k := &p.packet
-	if !hasPorts(k.Proto) || k.Fragment {
+	if !packet.HasPorts(k.Proto) || k.Fragment {
 		return
 	}
 	k.Transport.Src = FreePort
@@ -198,7 +198,7 @@ func (p *parser) connection() {
 	if told, is := p.r.Flags.one(); is {
 		flags, known = uint8(told), true
 	}
-	if known && k.Proto == protoTCP && !k.Fragment {
+	if known && k.Proto == packet.ProtoTCP && !k.Fragment {
 		k.Transport.Flags = flags
 		k.Known |= packet.KnowFlags
 	}

@@ -333,7 +333,7 @@ func TestBytes(t *testing.T) {
 		k := &q.Packet
 		segment := k.Bytes[networkHeader(k.Family):]
 		covered := append(pseudoHeader(k, len(segment)), segment...)
-		if k.Proto == protoICMP {
+		if k.Proto == packet.ProtoICMP {
 			covered = segment
 		}
 		if sum := checksum(covered); sum != 0 {

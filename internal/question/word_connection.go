@@ -115,7 +115,7 @@ func (p *parser) tuple(w token) (t packet.Tuple, err error) {
 	t = packet.Tuple{Src: from[0].From, Dst: to[0].From, Proto: uint8(proto)}
 	a, told := sport.one()
 	b, told2 := dport.one()
-	if hasPorts(t.Proto) && !(told && told2) {
+	if packet.HasPorts(t.Proto) && !(told && told2) {
 		return t, src.errorf("both ends of a connection need a port here, as in 203.0.113.7:50000 -> 198.51.100.2:22")
 	}
 	t.SrcPort, t.DstPort = uint16(a), uint16(b)

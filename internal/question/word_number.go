@@ -137,7 +137,7 @@ func (p *parser) readFrag(token) error {
 var headers = [...]struct {
 	name   string
 	number uint8
-}{{"hop", 0}, {"dst", 60}, {"route", 43}, {"frag", fragmentHeader}, {"auth", protoAH}}
+}{{"hop", 0}, {"dst", 60}, {"route", 43}, {"frag", fragmentHeader}, {"auth", packet.ProtoAH}}
 
 func (p *parser) readHeaders(w token) error {
 	v, err := p.value(w, "headers")

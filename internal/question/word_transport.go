@@ -74,7 +74,7 @@ func (p *parser) readType(w token) error {
 		return w.errorf("belongs to one protocol: ask about %s apart", p.words[0].text)
 	}
 	for name := range strings.SplitSeq(v.text, ",") {
-		m := ext.ICMP{V6: proto == protoICMPv6}
+		m := ext.ICMP{V6: proto == packet.ProtoICMPv6}
 		if err := m.Set(p.arg(&m, 0, name)); err != nil || name == "" || m.Type == 255 && !m.V6 && m.CodeFrom != m.CodeTo {
 			return v.errorf("%q is no type of %s: a name as behind --%s, a number from 0 to 255, or both with a code as in 3/4",
 				name, protocolName(uint8(proto), 0), m.Def().Options[0].Name)

@@ -297,18 +297,9 @@ func (s *state) value(d dimension) (v wide, told, none bool) {
 	case dimProto:
 		return wide{lo: uint64(p.Proto)}, true, false
 	case dimSrcPort:
-		return wide{lo: uint64(p.Transport.Src)}, p.Has(packet.KnowSrcPort) && !p.Fragment, !hasPorts(p.Proto)
+		return wide{lo: uint64(p.Transport.Src)}, p.Has(packet.KnowSrcPort) && !p.Fragment, !packet.HasPorts(p.Proto)
 	}
-	return wide{lo: uint64(p.Transport.Dst)}, p.Has(packet.KnowDstPort) && !p.Fragment, !hasPorts(p.Proto)
-}
-
-// hasPorts reports whether a match on ports may be used with a protocol.
-func hasPorts(proto uint8) bool {
-	switch proto {
-	case 6, 17, 33, 132, 136:
-		return true
-	}
-	return false
+	return wide{lo: uint64(p.Transport.Dst)}, p.Has(packet.KnowDstPort) && !p.Fragment, !packet.HasPorts(p.Proto)
 }
 
 // look begins to find the packet's rules in the chain that it has come to.

@@ -8,13 +8,6 @@ import (
 	"moat/internal/rule"
 )
 
-// ICMP's and ICMPv6's protocol numbers: their RELATED packets are errors, which
-// are translated as the connection that they tell of.
-const (
-	protoICMP   = 1
-	protoICMPv6 = 58
-)
-
 // hidden is what a question tells of the packet's connection while rules cannot
 // see it.
 type hidden struct {
@@ -101,12 +94,11 @@ func (w *walk) nat(s *state) (leaf, bool) {
 			func(yes *state) (leaf, bool) { yes.natRules(src); return leaf{}, false }), true
 	}
 	state := s.p.Connection.State
-	icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6
 	confirmed := s.p.Has(packet.KnowStatus) && s.p.Connection.Status&packet.StatusConfirmed != 0
 	switch {
 	case state == packet.New && confirmed: // not the first packet: another that had no reply yet
 		s.translate(src)
-	case state == packet.New, state == packet.Related && !icmp:
+	case state == packet.New, state == packet.Related && !packet.IsICMP(s.p.Proto): // ICMP's are errors, which go with their connection
 		s.natRules(src)
 	case state == packet.Established, state == packet.Related:
 		s.translate(src)
@@ -161,12 +153,12 @@ func (s *state) translate(src bool) {
 // differs reports whether one end of a connection is not the same for both
 // sides. The tuples of ICMP have no ports.
 func differs(a netip.Addr, port uint16, b netip.Addr, other uint16, proto uint8) bool {
-	return a != b || proto != protoICMP && proto != protoICMPv6 && port != other
+	return a != b || !packet.IsICMP(proto) && port != other
 }
 
 func (s *state) rewrite(addr *netip.Addr, port *uint16, know packet.Know, to netip.Addr, toPort uint16) {
 	*addr = to
-	if icmp := s.p.Proto == protoICMP || s.p.Proto == protoICMPv6; !icmp && s.p.Has(know) {
+	if !packet.IsICMP(s.p.Proto) && s.p.Has(know) {
 		*port = toPort
 	}
 }

@@ -48,7 +48,8 @@ func (w *walk) arrive(s *state) (leaf, bool) {
 }
 
 // undeliverable is the end of a packet that is dropped between the hooks: it
-// has no way to go, no hops left, or is not the host's to pass on. No rule and no policy has decided that.
+// has no way to go, no hops left, or is not the host's to pass on. No rule and
+// no policy has decided that.
 func undeliverable() leaf { return leaf{verdict: Drop, policy: rule.Drop} }
 
 // hop takes one hop from a packet that is passed on; false if it was the last,
@@ -63,8 +64,8 @@ func (s *state) hop() bool {
 
 // route asks where a packet goes whose destination or mark was changed, or that
 // is to be passed on with no interface named. A mark decides only where the host
-// says so. Without a host to ask, a packet that was
-// meant for this host may go anywhere, and one that was told to be forwarded is.
+// says so. Without a host to ask, a packet that was meant for this host may go
+// anywhere, and one that was told to be forwarded is.
 func (w *walk) route(s *state) (leaf, bool) {
 	nowhere := s.way == Through && s.out == "" && !s.hiddenOut
 	marked := s.p.Host != nil && s.p.Mark != s.cameWith

@@ -46,13 +46,6 @@ func tcp(src string, dst string, port uint16) packet.Packet {
 	return p
 }
 
-func udp(src, dst string, port uint16) packet.Packet {
-	p := tcp(src, dst, port)
-	p.Proto, p.Transport.Flags = 17, 0
-	p.Known &^= packet.KnowFlags
-	return p
-}
-
 func TestVerdictAndWhatDecided(t *testing.T) {
 	tutorial := []string{
 		"*filter", ":INPUT DROP", ":FORWARD ACCEPT", ":OUTPUT ACCEPT",

@@ -124,7 +124,7 @@ func (s *state) left() packet.Packet {
 	return p
 }
 
-// begins with the first rule of a chain.
+// start begins with the first rule of a chain.
 func (s *state) start(c *chain) {
 	s.chain, s.next = c, 0
 	if c.index != nil {
@@ -158,8 +158,7 @@ func (s *state) enter(l *line) bool {
 	return true
 }
 
-// back returns to the calling chain; false at the end of a built-in one. What
-// changed the packet meanwhile may have changed which rules it can meet.
+// back returns to the calling chain; false at the end of a built-in one.
 func (s *state) back() bool {
 	if len(s.stack) == 0 {
 		return false
@@ -223,7 +222,7 @@ func (s *state) change(w *walk, l *line) (before *packet.Packet) {
 // reindex looks the packet up again in the chains that it is in, since rules
 // that could not match before may match now.
 func (s *state) reindex() {
-	if s.chain == nil || !s.indexed() {
+	if s.chain == nil {
 		return
 	}
 	at := s.next
@@ -238,17 +237,4 @@ func (s *state) reindex() {
 		s.chain.index.look(s)
 	}
 	s.next = at
-}
-
-// indexed reports whether any chain that the packet is in has an index.
-func (s *state) indexed() bool {
-	if s.chain.index != nil {
-		return true
-	}
-	for i := range s.stack {
-		if s.stack[i].chain.index != nil {
-			return true
-		}
-	}
-	return false
 }

@@ -91,7 +91,7 @@ func endpoint(a netip.Addr, port uint16, proto uint8, portKnown bool) string {
 		s = a.String()
 	}
 	switch {
-	case !hasPorts(proto):
+	case !packet.HasPorts(proto):
 		return s
 	case a.Is6():
 		s = "[" + s + "]"
