@@ -78,7 +78,8 @@ func junitTime(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds())
 // junitMessage is one line: what was expected, and what came instead.
 func junitMessage(r *analyze.TestResult) string {
 	for i := range r.Packets {
-		for _, e := range r.Packets[i].Against {
+		if against := r.Packets[i].Against; len(against) > 0 {
+			e := &against[0]
 			s := fmt.Sprintf("expected %s, but %s", r.Expected(), e.Verdict)
 			if e.By != (analyze.Ref{}) {
 				s += " by " + placeOf(e.By)

@@ -24,10 +24,6 @@ func (a *bitmap) isEmpty() bool         { return *a == bitmap{} }
 func (a *bitmap) meets(b *bitmap) bool  { return *a.and(b) != bitmap{} }
 func (a *bitmap) covers(b *bitmap) bool { return *b.minus(a) == bitmap{} }
 
-func (a *bitmap) count() int {
-	return bits.OnesCount64(a[0]) + bits.OnesCount64(a[1]) + bits.OnesCount64(a[2]) + bits.OnesCount64(a[3])
-}
-
 // runs is how many intervals the set has: bits whose lower neighbour is not set.
 func (a *bitmap) runs() (n int) {
 	before := uint64(0)

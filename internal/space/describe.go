@@ -296,7 +296,7 @@ func nameText(x interval) (text string, cost int) {
 	if x.lo == x.hi {
 		return lo, 2
 	}
-	if begin := strings.TrimRight(hi, "\xff"); len(hi) == 15 && begin == lo {
+	if begin := withoutFill(hi); len(hi) == 15 && begin == lo {
 		return begin + "+", 2
 	}
 	return strconv.Quote(lo) + " to " + strconv.Quote(hi), 16

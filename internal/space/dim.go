@@ -3,6 +3,7 @@ package space
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 
 	"moat/internal/rule"
 )
@@ -79,6 +80,15 @@ func NameOf(n Number) string {
 		end--
 	}
 	return string(b[1:end])
+}
+
+// withoutFill is the name up to the bytes 255 that fill up the last name of
+// those that begin alike.
+func withoutFill(name string) string {
+	for strings.HasSuffix(name, "\xff") {
+		name = name[:len(name)-1]
+	}
+	return name
 }
 
 // AddrNumber is an address as a number, the first byte the most significant.

@@ -64,7 +64,7 @@ func Text(d Dim, v Values) string {
 func valueText(d Dim, v Values, n Number) string {
 	switch {
 	case d.isName():
-		return `"` + strings.Trim(NameOf(n), "\xff") + `"`
+		return `"` + withoutFill(NameOf(n)) + `"`
 	case d == State:
 		return packet.State(n.Lo).String()
 	case d.isAddr() && isWide(v):

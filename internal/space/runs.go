@@ -209,8 +209,6 @@ func (a *runs[T]) covers(b *runs[T]) bool {
 	return true
 }
 
-func (a *runs[T]) equal(b *runs[T]) bool { return slices.Equal(a.r, b.r) }
-
 func order[T number[T]](a, b T) int {
 	switch {
 	case a.Less(b):
