@@ -44,8 +44,9 @@ A packet is a protocol, two addresses with their ports, and then in any order:
 ` + report.ExplainWords() + `
 What is left out is what a fresh packet has: state NEW, flags SYN, a free source
 port, mark 0. With "in" alone it is for this host, with "out" alone from it, with
-both it goes through. On the live host, addresses and routes say what "in" and
-"out" do not.`,
+both it goes through. On the live host, its addresses and routes say which way a
+packet goes, unless "hook" or both interfaces do. What a host sends to itself
+passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, args []string) error {

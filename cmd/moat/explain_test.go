@@ -156,7 +156,9 @@ func TestExplainLive(t *testing.T) {
 		{"tcp 10.0.0.7 -> 203.0.113.1:22", "ACCEPT  tcp 10.0.0.7:50000 -> 203.0.113.1:22 in lan state NEW flags SYN\n        by the policy ACCEPT of INPUT,", 0},
 		{"tcp 10.0.0.7 -> 198.51.100.7:80", "ACCEPT  tcp 10.0.0.7:50000 -> 198.51.100.7:80 in lan out wan state NEW flags SYN\n        by rule 1 of FORWARD,", 0},
 		{"udp 203.0.113.1 -> 198.51.100.7:53", "ACCEPT  udp 203.0.113.1:50000 -> 198.51.100.7:53 out wan state NEW\n        by the policy ACCEPT of OUTPUT,", 0},
-		{"udp 203.0.113.1 -> 10.0.0.1:53", "ACCEPT  udp 203.0.113.1:50000 -> 10.0.0.1:53 in lo state NEW\n        by rule 2 of INPUT,", 0},
+		{"udp 203.0.113.1 -> 10.0.0.1:53", "ACCEPT  udp 203.0.113.1:50000 -> 10.0.0.1:53 state NEW\n        by rule 2 of INPUT,", 0},
+		{"tcp 198.51.100.7 -> 10.0.0.7:22 in wan", "ACCEPT  tcp 198.51.100.7:50000 -> 10.0.0.7:22 in wan out lan state NEW flags SYN\n        by the policy ACCEPT of FORWARD,", 0},
+		{"tcp 198.51.100.7 -> 127.0.0.1:22 in wan", "DROP  tcp 198.51.100.7:50000 -> 127.0.0.1:22 in wan state NEW flags SYN\n      by the kernel itself:", 0},
 		{"udp 2001:db8::7 -> [2001:db8::1]:53", "ACCEPT  udp [2001:db8::7]:50000 -> [2001:db8::1]:53 in wan state NEW\n        by the policy ACCEPT of INPUT,", 0},
 		{"udp 2001:db8::1 -> [2001:db9::1]:53", "", 2},
 	} {

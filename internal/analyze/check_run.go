@@ -112,7 +112,7 @@ func (c *checker) packets(t *Test, p *TestPackets, s *Subject) PacketsResult {
 // judge asks the simulator what becomes of one packet, and holds that against
 // what the test expects.
 func (t *Test) judge(q *question.Question, s *Subject) (TestOutcome, Counterexample) {
-	r := s.Firewall().Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, NoTrace: true, Ends: true})
+	r := s.Firewall().Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, NoTrace: true, Ends: true, Loop: q.Loops})
 	as, against := false, false
 	for _, e := range r.Ends {
 		switch {

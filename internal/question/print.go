@@ -108,6 +108,9 @@ func protocolName(n uint8, f rule.Family) string {
 
 func (q *Question) printWay(o *printer) {
 	p := &q.Packet
+	if q.Loops {
+		return
+	}
 	if p.In != "" {
 		o.name("in", p.In)
 	}
@@ -120,6 +123,9 @@ func (q *Question) printWay(o *printer) {
 		said = simulate.Through
 	case p.Out != "":
 		said = simulate.Out
+	}
+	if q.hinted && q.Way == simulate.Through && p.Out == "" { // it gets no further than to the routes
+		return
 	}
 	if q.WayTold && (said != q.Way || p.In == "" && p.Out == "") {
 		o.add("hook", q.Way.Hook().Chain())

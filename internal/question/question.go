@@ -31,10 +31,17 @@ type Question struct {
 	Way    simulate.Way
 	// WayTold says that the question tells the way, or that Settle has found it.
 	WayTold bool
+	// Loops says that the packet leaves by lo and comes in again: no word tells on
+	// which of the two ways it is meant, so it is asked about both.
+	Loops bool
 	// Fixed are answers given beforehand, by the name of the match.
 	Fixed map[string]packet.Answer
 	// Payload is what follows the packet's transport header; nil: not told.
 	Payload []byte
+
+	// hinted says that the way was told by one interface alone, which is only
+	// the default for want of a host's addresses and routes.
+	hinted bool
 }
 
 // Parse reads a question about one packet and gives what was left out its
@@ -99,6 +106,11 @@ func (p *parser) question() (*Question, error) {
 	k.Family, k.Proto = p.r.Family, uint8(proto)
 	k.Src, k.Dst = p.r.Src[0].From, p.r.Dst[0].From
 	q := &Question{Way: p.r.Way, WayTold: p.r.WayTold, Fixed: p.r.Fixed, Payload: p.payload}
+	q.hinted = !p.has("hook") && p.has("in") != p.has("out")
+	if !p.has("hook") && !p.has("in") && !p.has("out") && p.loopback() {
+		p.r.In, p.r.Out = nil, []string{"lo"}
+		q.loop()
+	}
 	k.In, k.HiddenIn = oneName(p.r.In, q.Way != simulate.Out)
 	k.Out, k.HiddenOut = oneName(p.r.Out, q.Way != simulate.In)
 	p.fragment()
@@ -118,6 +130,13 @@ func (p *parser) question() (*Question, error) {
 	q.linkLayer(p.r.PktType)
 	q.presume()
 	return q, nil
+}
+
+// loop makes the packet one that this host sends to itself.
+func (q *Question) loop() {
+	p := &q.Packet
+	q.Way, q.WayTold, q.Loops = simulate.Out, true, true
+	p.In, p.HiddenIn, p.Out, p.HiddenOut = "", false, "lo", false
 }
 
 // oneName is an interface's name, hidden if there is one that was not told.

@@ -13,15 +13,16 @@ const localType packet.AddressType = 2
 
 // Settle gives the packet to a host: its way and interfaces, where the question
 // does not tell them, are those that the host's addresses and routes give. A
-// packet that the host would not route is an error, since no answer about it
+// packet that the host would not send is an error, since no answer about it
 // would be true. What the host does not know stays as it was.
 func (q *Question) Settle(h packet.Host) error {
 	p := &q.Packet
 	p.Host = h
-	if !q.WayTold {
-		if err := q.findWay(h); err != nil {
-			return err
-		}
+	switch {
+	case q.hinted:
+		q.checkHint(h)
+	case !q.WayTold:
+		q.findWay(h)
 	}
 	if p.HiddenIn && q.Way != simulate.Out {
 		q.findIn(h)
@@ -39,48 +40,55 @@ func (q *Question) Settle(h packet.Host) error {
 	return nil
 }
 
+// checkHint finds the way of a packet of which one interface was told: what came
+// in is for the host only if the routes say so, and what leaves is from the host
+// only if its source is.
+func (q *Question) checkHint(h packet.Host) {
+	p := &q.Packet
+	if q.Way == simulate.In {
+		q.findRoute(h)
+		return
+	}
+	if from, known := isLocal(h, p.Src); known && !from {
+		q.Way, p.HiddenIn = simulate.Through, true
+	}
+}
+
 // findWay: what is sent from an address of the host goes out, by lo if it also
-// goes to one; it is shown then where it comes in again. What comes from
+// goes to one, and comes in again. What comes from
 // elsewhere is for the host or goes through it, as the routes say.
-func (q *Question) findWay(h packet.Host) error {
+func (q *Question) findWay(h packet.Host) {
 	p := &q.Packet
 	from, knowFrom := isLocal(h, p.Src)
 	to, knowTo := isLocal(h, p.Dst)
 	switch {
 	case !knowFrom || !knowTo:
-		return nil
 	case from && to:
-		q.Way = simulate.In
-		p.In, p.HiddenIn = "lo", false
+		q.loop()
 	case from:
-		q.Way = simulate.Out
+		q.Way, q.WayTold = simulate.Out, true
 		p.In, p.HiddenIn, p.Out, p.HiddenOut = "", false, "", true
 	default:
-		return q.findRoute(h)
+		q.hinted = true
+		q.findRoute(h)
 	}
-	q.WayTold = true
-	return nil
 }
 
-// findRoute finds the way of a packet that comes from elsewhere.
-func (q *Question) findRoute(h packet.Host) error {
+// findRoute finds the way of a packet that comes from elsewhere. One that has no
+// route is forwarded by no interface: what comes before the routes may still
+// translate it to where it has one.
+func (q *Question) findRoute(h packet.Host) {
 	p := &q.Packet
 	q.findIn(h)
-	r, known := h.Route(p)
-	switch {
-	case !known:
-		return nil
-	case r.Local:
-		q.Way = simulate.In
-		p.Out, p.HiddenOut = "", false
-	case r.Out == "":
-		return noRoute(p.Dst)
-	default:
-		q.Way = simulate.Through
+	if r, known := h.Route(p); known {
+		q.Way, q.WayTold = simulate.Through, true
 		p.Out, p.HiddenOut = r.Out, false
+		if r.Local {
+			q.Way = simulate.In
+		}
+	} else if to, knowTo := isLocal(h, p.Dst); q.WayTold && knowTo && !to && !isGroup(p.Dst) {
+		q.Way, p.HiddenOut = simulate.Through, true
 	}
-	q.WayTold = true
-	return nil
 }
 
 func isLocal(h packet.Host, a netip.Addr) (local, known bool) {

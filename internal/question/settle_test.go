@@ -46,7 +46,11 @@ func TestSettle(t *testing.T) {
 		{"tcp 10.0.0.7 -> 203.0.113.1:22", "tcp 10.0.0.7:50000 -> 203.0.113.1:22 in lan state NEW flags SYN"},
 		{"tcp 10.0.0.7 -> 198.51.100.7:22", "tcp 10.0.0.7:50000 -> 198.51.100.7:22 in lan out wan state NEW flags SYN"},
 		{"tcp 203.0.113.1 -> 198.51.100.7:22", "tcp 203.0.113.1:50000 -> 198.51.100.7:22 out wan state NEW flags SYN"},
-		{"tcp 203.0.113.1 -> 10.0.0.1:22", "tcp 203.0.113.1:50000 -> 10.0.0.1:22 in lo state NEW flags SYN"},
+		{"tcp 203.0.113.1 -> 10.0.0.1:22", "tcp 203.0.113.1:50000 -> 10.0.0.1:22 state NEW flags SYN"},
+		{"tcp 10.0.0.1 -> 10.0.0.1:22 in lo", "tcp 10.0.0.1:50000 -> 10.0.0.1:22 in lo state NEW flags SYN"},
+		{"tcp 198.51.100.7 -> 10.0.0.7:22 in vpn", "tcp 198.51.100.7:50000 -> 10.0.0.7:22 in vpn out lan state NEW flags SYN"},
+		{"tcp 198.51.100.7 -> 10.0.0.7:22 out vpn", "tcp 198.51.100.7:50000 -> 10.0.0.7:22 in wan out vpn state NEW flags SYN"},
+		{"tcp 10.0.0.1 -> 10.0.0.7:22 out vpn", "tcp 10.0.0.1:50000 -> 10.0.0.7:22 out vpn state NEW flags SYN"},
 		{"tcp 198.51.100.7 -> 203.0.113.1:22 in vpn", "tcp 198.51.100.7:50000 -> 203.0.113.1:22 in vpn state NEW flags SYN"},
 		{"tcp 198.51.100.7 -> 10.0.0.7:22 hook FORWARD in vpn", "tcp 198.51.100.7:50000 -> 10.0.0.7:22 in vpn out lan state NEW flags SYN"},
 		{"tcp 198.51.100.7 -> 10.0.0.7:22 hook FORWARD out vpn", "tcp 198.51.100.7:50000 -> 10.0.0.7:22 in wan out vpn state NEW flags SYN"},
@@ -60,8 +64,9 @@ func TestSettle(t *testing.T) {
 		if err := q.Settle(router{}); err != nil || q.String() != c.out || !q.WayTold || q.Packet.Host == nil {
 			t.Errorf("%s: %v\nis    %s\nnot   %s", c.in, err, q, c.out)
 		}
-		q.Packet.Host = nil
-		sameAgain(t, q, nil)
+		if q.Packet.Host = nil; !q.Loops { // only the host knows what loops
+			sameAgain(t, q, nil)
+		}
 	}
 }
 
@@ -76,13 +81,46 @@ func TestSettleKnowsBroadcast(t *testing.T) {
 }
 
 func TestSettleWithoutRoute(t *testing.T) {
-	for _, text := range []string{"tcp 10.0.0.7 -> 192.168.1.1:22", "tcp 10.0.0.1 -> 192.168.1.1:22", "tcp 10.0.0.7 -> 192.168.1.1:22 hook FORWARD"} {
+	for _, text := range []string{"tcp 10.0.0.1 -> 192.168.1.1:22", "tcp 10.0.0.7 -> 192.168.1.1:22 hook FORWARD"} {
 		q, err := Parse(text, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := q.Settle(router{}); err == nil {
 			t.Errorf("%s: is sent on as %s", text, q)
+		}
+	}
+}
+
+// TestWithoutRouteTheRulesComeFirst: what comes in is translated before the routes
+// are asked, so that no route is no error.
+func TestWithoutRouteTheRulesComeFirst(t *testing.T) {
+	for _, text := range []string{"tcp 10.0.0.7 -> 192.168.1.1:22", "tcp 10.0.0.7 -> 192.168.1.1:22 in lan"} {
+		q, err := Parse(text, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Settle(router{}); err != nil || q.Way != simulate.Through || q.Packet.Out != "" || q.Packet.HiddenOut {
+			t.Errorf("%s: %v, %+v", text, err, q)
+		} else if said := q.String(); said != "tcp 10.0.0.7:50000 -> 192.168.1.1:22 in lan state NEW flags SYN" {
+			t.Error(said)
+		}
+	}
+}
+
+// TestLoopedIsSentAndComesIn: a packet from the host to itself passes both ways,
+// unless a word tells one of them.
+func TestLoopedIsSentAndComesIn(t *testing.T) {
+	for text, loops := range map[string]bool{
+		"tcp 127.0.0.1 -> 127.0.0.1:25": true, "tcp 127.0.0.1 -> 127.0.0.1:25 in lo": false,
+		"tcp 127.0.0.1 -> 127.0.0.1:25 out lo": false, "tcp 127.0.0.1 -> 127.0.0.1:25 hook INPUT": false,
+	} {
+		q, err := Parse(text, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Loops != loops || loops && (q.Way != simulate.Out || q.Packet.Out != "lo") {
+			t.Errorf("%s: %+v", text, q)
 		}
 	}
 }

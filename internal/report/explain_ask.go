@@ -96,7 +96,7 @@ func (e *Explainer) answer(text string) (*question.Question, *simulate.Result, e
 			return nil, nil, err
 		}
 	}
-	r := f.Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, Ends: !e.JSON && !e.indexed, NoTrace: e.indexed})
+	r := f.Walk(q.Packet, simulate.Options{Way: q.Way, Fixed: q.Fixed, Ends: !e.JSON && !e.indexed, Loop: q.Loops, NoTrace: e.indexed})
 	return q, &r, nil
 }
 

@@ -38,7 +38,7 @@ func (w ruleWords) decided(at simulate.Place, r *rule.Rule, policy rule.Verdict)
 }
 
 // undeliverable is what decided about a packet that no rule and no policy dropped.
-const undeliverable = "the kernel itself: the packet has no route, or no hops left"
+const undeliverable = "the kernel itself: it has no route or is not forwarded, its source does not fit, or it has no hops left"
 
 // doubted is the part of a rule that a doubt is about: "-m limit --limit 3/min".
 func (w ruleWords) doubted(d *simulate.Doubt) string {

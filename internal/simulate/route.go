@@ -16,6 +16,10 @@ func (w *walk) advance(s *state) (leaf, bool) {
 		return w.arrive(s)
 	}
 	if s.phase == len(hooks)-1 {
+		if w.o.Loop && s.way == Out && s.out == "lo" {
+			s.loop()
+			return leaf{}, false
+		}
 		return leaf{verdict: Accept, by: s.by, what: s.what, policy: rule.Accept}, true
 	}
 	if hooks[s.phase] == rule.Prerouting || hooks[s.phase] == rule.Output {
@@ -29,6 +33,25 @@ func (w *walk) advance(s *state) (leaf, bool) {
 	s.phase, s.at = s.phase+1, 0
 	s.enterHook()
 	return leaf{}, false
+}
+
+// confirmed is IPS_CONFIRMED of linux/netfilter/nf_conntrack_common.h.
+const confirmed = 8
+
+// loop takes a packet that left by lo in again. It is the same packet: its mark
+// and its connection stay, and what translates it has been decided.
+func (s *state) loop() {
+	p := &s.p
+	s.way, s.phase, s.at = In, 0, 0
+	s.in, s.hiddenIn, s.out, s.hiddenOut = "lo", false, "", false
+	s.cameTo, s.cameWith, s.toHere = p.Dst, p.Mark, false
+	s.natSrc, s.natDst = true, true
+	s.by, s.what, s.weight = Place{"filter", In.Hook().Chain(), 0}, nil, 0
+	p.Known &^= packet.KnowGroups
+	if p.Has(packet.KnowState|packet.KnowStatus) && p.Connection.State == packet.New {
+		p.Connection.Status |= confirmed
+	}
+	s.enterHook()
 }
 
 // arrive does what happens at the station.

@@ -16,6 +16,8 @@ type Options struct {
 	NoTrace bool
 	// Ends fills Result.Ends.
 	Ends bool
+	// Loop walks a packet of way Out that leaves by lo on as it comes in again.
+	Loop bool
 }
 
 // Limits that keep a walk finite: rulesets that the kernel would refuse may
