@@ -60,7 +60,7 @@ func NewDiff(old, now *Subject) (*Diff, error) {
 		return d, nil
 	}
 	for w := range simulate.Way(len(wayHooks)) {
-		c := compareWay(before, after, w, r.of(w, before, after))
+		c := compareWay(before, after, w, a.affected(before, after, w, r.of(w, before, after)))
 		for _, key := range c.order {
 			d.Changes = append(d.Changes, d.change(c, key))
 		}

@@ -78,6 +78,11 @@ func (r *region) add(table string, m *modelRule) {
 		if table != "filter" { // PREROUTING sees no interface that the packet goes out by
 			b, _ = b.Replace(space.Out, nil)
 		}
+		if table == "raw" { // it stands before connection tracking
+			for _, d := range [...]space.Dim{space.State, space.Status, space.Dir, space.ConnMark} {
+				b, _ = b.Replace(d, nil)
+			}
+		}
 		r.boxes = append(r.boxes, b)
 	}
 }

@@ -52,11 +52,16 @@ func (m *Model) Classes(w simulate.Way, from space.Set) []Class {
 // whether it came to the end.
 func (m *Model) Each(w simulate.Way, from space.Set, yield func(Class) bool) bool {
 	wk := walker{m: m, way: w, yield: yield}
+	return wk.walk(from)
+}
+
+// walk walks the packets of from; it returns whether it came to the end.
+func (w *walker) walk(from space.Set) bool {
 	boxes := from.Boxes()
 	for i := range boxes {
-		f := flow{box: boxes[i], gone: &space.Pile{}, now: &current{}, way: w}
-		f.by = simulate.Place{Table: "filter", Chain: w.Hook().Chain()}
-		if wk.enterHook(f); wk.stopped {
+		f := flow{box: boxes[i], gone: &space.Pile{}, now: &current{}, way: w.way}
+		f.by = simulate.Place{Table: "filter", Chain: w.way.Hook().Chain()}
+		if w.enterHook(f); w.stopped {
 			return false
 		}
 	}
@@ -70,6 +75,7 @@ type walker struct {
 	way     simulate.Way // that was asked for
 	yield   func(Class) bool
 	stopped bool
+	marked  *marks // nil unless only packets are asked for that come to a mark
 }
 
 // flow is packets on their way: those of box that are not gone.
@@ -147,6 +153,9 @@ func (c *current) without(d space.Dim) *current {
 // onward takes a flow to the next station of its way, or to its end.
 func (w *walker) onward(f flow) {
 	stations := w.m.hooks[f.hook()]
+	if w.marked != nil && !w.marked.later(w.m, &f) {
+		return
+	}
 	if f.at == len(stations) {
 		w.endOfHook(f)
 		return
@@ -302,7 +311,11 @@ func (w *walker) resume(f flow, c *modelChain, from int) {
 		f.depth = len(f.stack)
 		c, from = top.chain, top.next
 	}
-	if !anyLeft(&f.box, f.gone) {
+	if w.marked != nil && !w.marked.policies[f.base] && !w.marked.later(w.m, &f) || !anyLeft(&f.box, f.gone) {
+		return
+	}
+	if w.marked != nil && w.marked.policies[f.base] {
+		w.give(f, simulate.Unknown, simulate.Place{}, nil)
 		return
 	}
 	if f.base.base.Policy == rule.Drop {
@@ -318,8 +331,15 @@ func anyLeft(b *space.Box, gone *space.Pile) bool {
 	return !gone.Left(b, func(space.Box) bool { return false })
 }
 
-// emit gives the flow's packets as classes.
+// emit gives the flow's packets as classes, unless only those that come to a mark
+// are asked for.
 func (w *walker) emit(f flow, v simulate.Verdict, by simulate.Place, what *rule.Rule) {
+	if w.marked == nil {
+		w.give(f, v, by, what)
+	}
+}
+
+func (w *walker) give(f flow, v simulate.Verdict, by simulate.Place, what *rule.Rule) {
 	f.gone.Left(&f.box, func(b space.Box) bool {
 		w.stopped = !w.yield(Class{w.way, f.way, b, v, by, what, f.changes, f.now})
 		return !w.stopped

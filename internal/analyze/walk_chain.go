@@ -22,11 +22,18 @@ type running struct {
 
 // run meets the chain's rules from one on.
 func (r *running) run(from int) {
+	last := len(r.c.rules)
+	if r.marked != nil && !r.marked.outside(r.m, r.f) {
+		last = r.marked.lastOf(r.c)
+	}
+	if from > last {
+		return
+	}
 	r.now = r.f.now.atPath(r.f)
 	image := r.now.now(r.f.box)
 	for _, i := range r.c.index.Meeting(nil, &image) {
 		n := int(r.c.owner[i])
-		if n >= from && r.c.rules[n].action != counts && !r.stopped {
+		if n >= from && n <= last && r.c.rules[n].action != counts && !r.stopped {
 			r.meet(n, r.c.boxes[i])
 		}
 	}
@@ -71,9 +78,15 @@ func (r *running) meet(n int, box *space.Box) {
 		if !ok || r.stopped {
 			continue
 		}
-		if m := &r.c.rules[n]; m.action == jumps || m.action == goesTo {
+		switch m := &r.c.rules[n]; {
+		case r.marked.has(m):
+			f := *r.f
+			f.box, f.gone = hit, r.inside
+			r.give(f, simulate.Unknown, simulate.Place{}, nil)
+			r.take(&was, &hit)
+		case m.action == jumps || m.action == goesTo:
 			r.jump(n, m, &hit)
-		} else {
+		default:
 			r.act(n, m, &was, &hit)
 		}
 	}
@@ -84,7 +97,9 @@ func (r *running) meet(n int, box *space.Box) {
 func (r *running) act(n int, m *modelRule, was, hit *space.Box) {
 	switch m.action {
 	case accepts:
-		r.each(hit, func(f flow) { r.accept(f, n) })
+		if r.marked == nil || r.marked.later(r.m, r.f) {
+			r.each(hit, func(f flow) { r.accept(f, n) })
+		}
 		r.take(was, hit)
 	case drops:
 		r.end(n, simulate.Drop, hit, was)
