@@ -24,6 +24,7 @@ type rollout struct {
 	s      *Subject
 	table  string
 	base   *rule.Chain
+	hook   space.Box // the packets that there are
 	visits []visit
 	// takes are the boxes of all visits that end a packet's way in the chain,
 	// in the order of the walk, and owner is each one's visit.
@@ -92,11 +93,11 @@ func (s *Subject) Rollouts() []*rollout {
 // newRollout rolls a built-in chain out; nil if that grows too large.
 func newRollout(s *Subject, t *rule.Table, c *rule.Chain) *rollout {
 	f := &rollout{
-		s: s, table: t.Name, base: c, policy: c.Base.Policy.Name(),
+		s: s, table: t.Name, base: c, hook: s.hookBox(c.Base), policy: c.Base.Policy.Name(),
 		seen: map[simulate.Place][]int32{}, random: rand.New(rand.NewPCG(2, uint64(c.Base.Hook))),
 	}
 	r := roller{rollout: f, chain: s.Model().chain(t.Name, c.Name)}
-	if !r.roll([]space.Box{hookBox(c.Base)}) {
+	if !r.roll([]space.Box{f.hook}) {
 		return nil
 	}
 	f.index = space.NewIndex(f.takes)
@@ -151,8 +152,9 @@ func (g *takeGroup) meeting(b *space.Box) []int32 {
 	return list
 }
 
-// hookBox is the packets that there are at a hook.
-func hookBox(b *rule.Base) space.Box {
+// hookBox is the packets that there are at a hook. What is for the host, and all
+// that is tracked, was put together from its fragments before.
+func (s *Subject) hookBox(b *rule.Base) space.Box {
 	none, some := space.Names(""), space.Complement(space.In, space.Names(""))
 	in, out := some, none
 	switch b.Hook {
@@ -169,6 +171,9 @@ func hookBox(b *rule.Base) space.Box {
 	if b.Type == "nat" { // others were translated with their connection's first
 		states := space.Bytes(space.State, func(x uint8) bool { return packet.State(x) == packet.New || packet.State(x) == packet.Related })
 		box, _ = box.With(space.State, states)
+	}
+	if b.Hook == rule.Input && s.Family == rule.IPv4 || tracks(s.Ruleset) {
+		box, _ = box.With(space.Fragment, justOne(space.Fragment, 0))
 	}
 	return box
 }

@@ -146,11 +146,10 @@ func (f *rollout) arriving(b *space.Box, t *dnatRule) (space.Box, bool) {
 			put(space.DPort, nil)
 		}
 	}
-	hook := hookBox(f.base.Base)
 	if !ok {
 		return out, false
 	}
-	return out.And(&hook)
+	return out.And(&f.hook)
 }
 
 // acceptsAny reports whether any packet of a box is accepted, or ends in a way

@@ -211,6 +211,9 @@ func findImpossible(_ *Auditor, s *Subject) (list []Finding) {
 			f.Says = "never matches: no packet meets all of its conditions"
 		case s.lacks(d) != "":
 			f.Says = "never matches: " + s.lacks(d)
+			if d.rule.Fragment == rule.OnlyFragments {
+				f.Severity = Note // an old habit that hides nothing
+			}
 		case len(v.calls) == 0:
 			f.Says = "never matches: chain " + d.rollout.base.Name + " has no such packets"
 		default:
@@ -226,7 +229,7 @@ func findImpossible(_ *Auditor, s *Subject) (list []Finding) {
 // lacks says what a built-in chain's packets do not have that a rule asks for;
 // "" if it asks for nothing of the kind.
 func (s *Subject) lacks(d *dead) string {
-	b := hookBox(d.rollout.base.Base)
+	b := &d.rollout.hook
 	set, chain := s.Model().RuleSet(d.Place), d.rollout.base.Name
 	for _, x := range [...]struct {
 		dim  space.Dim
@@ -234,6 +237,7 @@ func (s *Subject) lacks(d *dead) string {
 	}{
 		{space.Out, "packets in " + chain + " have no outgoing interface yet"},
 		{space.In, "packets in " + chain + " have no incoming interface"},
+		{space.Fragment, "packets come to " + chain + " whole, put together from their fragments"},
 		{space.State, "table nat sees the first packet of a connection only"},
 	} {
 		v := b.Values(x.dim)
