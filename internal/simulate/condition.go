@@ -1,55 +1,14 @@
 package simulate
 
 import (
-	"encoding/binary"
-	"net/netip"
-
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
-
-// wide is an address, a port or an interface's name as one number, so that all
-// are compared alike.
-type wide struct{ hi, lo uint64 }
-
-func (a wide) less(b wide) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
-
-func (a wide) and(b wide) wide { return wide{a.hi & b.hi, a.lo & b.lo} }
-
-func (a wide) or(b wide) wide { return wide{a.hi | b.hi, a.lo | b.lo} }
-
-func (a wide) not() wide { return wide{^a.hi, ^a.lo} }
-
-// next is a+1; the largest number gives zero.
-func (a wide) next() wide {
-	a.lo++
-	if a.lo == 0 {
-		a.hi++
-	}
-	return a
-}
-
-// wideAddr is an address as a number: IPv4 in the low 32 bits.
-func wideAddr(a netip.Addr) wide {
-	if a.Is4() {
-		b := a.As4()
-		return wide{lo: uint64(binary.BigEndian.Uint32(b[:]))}
-	}
-	b := a.As16()
-	return wide{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
-}
-
-// wideName is an interface's name as a number that sorts as its bytes do; names
-// have at most 15 bytes.
-func wideName(name string) wide {
-	var b [16]byte
-	copy(b[:15], name)
-	return wide{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
-}
 
 // masked is a rule.Address ready to be compared.
 type masked struct {
-	ip, mask wide
+	ip, mask space.Number
 	any, not bool
 }
 
@@ -57,20 +16,20 @@ func maskedOf(a rule.Address) masked {
 	if a.IsAny() {
 		return masked{any: true}
 	}
-	return masked{ip: wideAddr(a.IP), mask: wideAddr(a.Mask), not: a.Not}
+	return masked{ip: space.AddrNumber(a.IP), mask: space.AddrNumber(a.Mask), not: a.Not}
 }
 
 // match says whether a packet's address, told or not, meets the condition.
-func (m *masked) match(a wide, told bool) packet.Answer {
+func (m *masked) match(a space.Number, told bool) packet.Answer {
 	switch {
 	case m.any:
 		return packet.Yes
-	case !told && m.mask == (wide{}): // "! 0.0.0.0/0" and its like need no address
+	case !told && m.mask == (space.Number{}): // "! 0.0.0.0/0" and its like need no address
 		return packet.Of(!m.not)
 	case !told:
 		return packet.Unknown
 	}
-	return packet.Of((a.and(m.mask) == m.ip) != m.not)
+	return packet.Of((a.And(m.mask) == m.ip) != m.not)
 }
 
 // matchInterface says whether an interface meets a condition. hidden: there is

@@ -6,6 +6,7 @@ import (
 	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // index finds the rules of a chain that a packet can match. It is a tree: at
@@ -22,7 +23,7 @@ type index struct {
 // node is the rules that have a condition on one dimension.
 type node struct {
 	dim    dimension
-	bounds []wide // cell i is from bounds[i] up to bounds[i+1]; bounds[0] is 0
+	bounds []space.Number // cell i is from bounds[i] up to bounds[i+1]; bounds[0] is 0
 	cells  []cell
 	rules  []int32 // all of them, for a packet that does not tell the dimension
 }
@@ -47,7 +48,7 @@ const (
 )
 
 // span is a run of values, both ends included.
-type span struct{ from, to wide }
+type span struct{ from, to space.Number }
 
 // Sizes at which an index is worth its memory and time.
 const (
@@ -115,7 +116,7 @@ func gainOf(lines []line, rules []int32, d dimension) int {
 
 // event is a bound at which a rule begins or ends to hold.
 type event struct {
-	at    wide
+	at    space.Number
 	rule  int32
 	begin bool
 }
@@ -138,16 +139,16 @@ func eventsOf(lines []line, rules []int32, d dimension) (events []event, count i
 		count++
 		for _, s := range spans {
 			events = append(events, event{s.from, r, true})
-			if end := s.to.next(); end != (wide{}) {
+			if end := s.to.Add(space.Num(1)); end != (space.Number{}) {
 				events = append(events, event{end, r, false})
 			}
 		}
 	}
 	slices.SortFunc(events, func(a, b event) int {
 		switch {
-		case a.at.less(b.at):
+		case a.at.Less(b.at):
 			return -1
-		case b.at.less(a.at):
+		case b.at.Less(a.at):
 			return 1
 		}
 		return 0
@@ -157,7 +158,7 @@ func eventsOf(lines []line, rules []int32, d dimension) (events []event, count i
 
 // buildNode lays out the rules with a condition on d; the others are the rest.
 func buildNode(lines []line, rules []int32, d dimension, used uint8, rest *[]int32) node {
-	n := node{dim: d, bounds: []wide{{}}, cells: []cell{{}}}
+	n := node{dim: d, bounds: []space.Number{{}}, cells: []cell{{}}}
 	var spans []span
 	for _, r := range rules {
 		if spans = lines[r].spans(d, spans[:0]); len(spans) == 0 {
@@ -179,7 +180,7 @@ func buildNode(lines []line, rules []int32, d dimension, used uint8, rest *[]int
 		if len(c.rules) > 2*fewRules {
 			c.split(lines, used)
 		}
-		if e.at == (wide{}) {
+		if e.at == (space.Number{}) {
 			n.cells[0] = c
 			continue
 		}
@@ -221,7 +222,7 @@ func (l *line) spans(d dimension, list []span) []span {
 		return nameSpan(l.rule.Out, list)
 	case dimProto:
 		if p := l.rule.Proto; !p.IsAny() && !p.Not {
-			return append(list, span{wide{lo: uint64(p.Number)}, wide{lo: uint64(p.Number)}})
+			return append(list, span{space.Num(p.Number), space.Num(p.Number)})
 		}
 		return list
 	}
@@ -232,26 +233,21 @@ func (m *masked) span(a rule.Address, list []span) []span {
 	if m.any || m.not || a.PrefixLen() < 0 {
 		return list
 	}
-	host := m.mask.not()
+	host := m.mask.Not()
 	if a.IP.Is4() {
-		host = host.and(wide{lo: 1<<32 - 1})
+		host = host.And(space.Number{Lo: 1<<32 - 1})
 	}
-	return append(list, span{m.ip, m.ip.or(host)})
+	return append(list, span{m.ip, m.ip.Or(host)})
 }
 
 func nameSpan(i rule.Interface, list []span) []span {
 	if i.IsAny() || i.Not || i.Name == "+" {
 		return list
 	}
-	if n := len(i.Name) - 1; i.Name[n] == '+' {
-		from := wideName(i.Name[:n])
-		var mask [16]byte
-		for j := n; j < len(mask); j++ {
-			mask[j] = 0xff
-		}
-		return append(list, span{from, from.or(wideName(string(mask[:15]))).or(wide{lo: 0xff})})
+	for from, to := range space.Runs(space.Names(i.Name)) {
+		list = append(list, span{from, to})
 	}
-	return append(list, span{wideName(i.Name), wideName(i.Name)})
+	return list
 }
 
 // portSpans are the ports of the first match that names some; it is enough to
@@ -271,7 +267,7 @@ func (l *line) portSpans(src bool, list []span) []span {
 			ranges = dst
 		}
 		for _, r := range ranges {
-			list = append(list, span{wide{lo: uint64(r.From)}, wide{lo: uint64(r.To)}})
+			list = append(list, span{space.Num(r.From), space.Num(r.To)})
 		}
 		if len(list) > 0 {
 			break
@@ -283,7 +279,7 @@ func (l *line) portSpans(src bool, list []span) []span {
 // value is the packet's value in a dimension. A packet without ports meets no
 // condition on them: none is true then. What a later fragment has in their place
 // is not told here.
-func (s *state) value(d dimension) (v wide, told, none bool) {
+func (s *state) value(d dimension) (v space.Number, told, none bool) {
 	p := &s.p
 	switch d {
 	case dimSrc:
@@ -291,15 +287,15 @@ func (s *state) value(d dimension) (v wide, told, none bool) {
 	case dimDst:
 		return s.dst, p.Dst.IsValid(), false
 	case dimIn:
-		return wideName(p.In), !p.HiddenIn, false
+		return space.NameNumber(p.In), !p.HiddenIn, false
 	case dimOut:
-		return wideName(p.Out), !p.HiddenOut, false
+		return space.NameNumber(p.Out), !p.HiddenOut, false
 	case dimProto:
-		return wide{lo: uint64(p.Proto)}, true, false
+		return space.Num(p.Proto), true, false
 	case dimSrcPort:
-		return wide{lo: uint64(p.Transport.Src)}, p.Has(packet.KnowSrcPort) && !p.Fragment, !packet.HasPorts(p.Proto)
+		return space.Num(p.Transport.Src), p.Has(packet.KnowSrcPort) && !p.Fragment, !packet.HasPorts(p.Proto)
 	}
-	return wide{lo: uint64(p.Transport.Dst)}, p.Has(packet.KnowDstPort) && !p.Fragment, !packet.HasPorts(p.Proto)
+	return space.Num(p.Transport.Dst), p.Has(packet.KnowDstPort) && !p.Fragment, !packet.HasPorts(p.Proto)
 }
 
 // look begins to find the packet's rules in the chain that it has come to.
@@ -329,11 +325,11 @@ func (x *index) add(s *state) {
 }
 
 // find gives the cell that a value lies in.
-func (n *node) find(v wide) int {
+func (n *node) find(v space.Number) int {
 	lo, hi := 0, len(n.bounds)
 	for hi-lo > 1 {
 		mid := int(uint(lo+hi) >> 1)
-		if v.less(n.bounds[mid]) {
+		if v.Less(n.bounds[mid]) {
 			hi = mid
 		} else {
 			lo = mid

@@ -6,12 +6,13 @@ import (
 	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/space"
 )
 
 // state is a packet on its way: where it is, and what has been done to it.
 type state struct {
 	p        packet.Packet
-	src, dst wide // of p's addresses; meaningless where those were not told
+	src, dst space.Number // of p's addresses; meaningless where those were not told
 	way      Way
 
 	phase   int // of the way's hooks
@@ -61,10 +62,10 @@ func (s *state) begin(p *packet.Packet, w Way) {
 
 func (s *state) readAddresses() {
 	if s.p.Src.IsValid() {
-		s.src = wideAddr(s.p.Src)
+		s.src = space.AddrNumber(s.p.Src)
 	}
 	if s.p.Dst.IsValid() {
-		s.dst = wideAddr(s.p.Dst)
+		s.dst = space.AddrNumber(s.p.Dst)
 	}
 }
 
