@@ -39,16 +39,9 @@ func isZero(p []byte) bool {
 func (a *Arg) addrOf(s string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(s)
 	if err != nil || ip.Zone() != "" || ip.Is4() != (a.Family == rule.IPv4) {
-		return netip.Addr{}, a.Errorf("%q is not an %s address", s, familyName(a.Family))
+		return netip.Addr{}, a.Errorf("%q is not an %s address", s, a.Family.Name())
 	}
 	return ip, nil
-}
-
-func familyName(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
 }
 
 // looseAddrOf reads an address in which IPv4's last bytes may be left out, and
@@ -122,11 +115,11 @@ func (a *Arg) host(s string) (netip.Addr, error) {
 		return ip, nil
 	}
 	if err == nil || s == "" || strings.ContainsAny(s, ":, /") {
-		return netip.Addr{}, a.Errorf("%q is neither an %s address nor a host name", s, familyName(a.Family))
+		return netip.Addr{}, a.Errorf("%q is neither an %s address nor a host name", s, a.Family.Name())
 	}
 	found, err := a.Names.Hosts(s, a.Family.AddrLen())
 	if err != nil || len(found) == 0 {
-		return netip.Addr{}, a.Errorf("host %q has no %s address", s, familyName(a.Family))
+		return netip.Addr{}, a.Errorf("host %q has no %s address", s, a.Family.Name())
 	}
 	return found[0], nil
 }

@@ -19,7 +19,7 @@ type hostSays struct {
 
 func (h *hostSays) AddressType(netip.Addr, string) (packet.AddressType, bool) {
 	if h.local {
-		return addressLocal, h.known
+		return packet.AddressLocal, h.known
 	}
 	return 1, h.known
 }

@@ -201,7 +201,7 @@ func TestSetsAreUnknownAfterSET(t *testing.T) {
 	if got := m.Match(&p); got != packet.Unknown {
 		t.Errorf("after: %v", got)
 	}
-	if kind, known := p.Host.AddressType(netip.Addr{}, ""); kind != addressLocal || !known {
+	if kind, known := p.Host.AddressType(netip.Addr{}, ""); kind != packet.AddressLocal || !known {
 		t.Error("the host forgot its addresses")
 	}
 }

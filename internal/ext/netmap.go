@@ -67,19 +67,8 @@ func (t *NetMap) List(p *Printer) {
 
 // Info writes a range from the network's first address to its last.
 func (t *NetMap) Info(w nft.Info, _ uint8, f rule.Family) {
-	n := NATRange{Addr: AddrRange{t.Net.Addr(), lastAddr(t.Net)}}
+	n := NATRange{Addr: AddrRange{t.Net.Addr(), rule.LastAddr(t.Net)}}
 	n.infoOf(w, f)
-}
-
-// lastAddr is the highest address of a network.
-func lastAddr(n netip.Prefix) netip.Addr {
-	b := n.Addr().AsSlice()
-	for i := range b {
-		host := min(max(8*(i+1)-n.Bits(), 0), 8) // bits of this byte
-		b[i] |= byte(1<<host - 1)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // Read reads a range. One that is no network has no iptables form.
@@ -97,7 +86,7 @@ func (t *NetMap) Read(r *nft.InfoReader, _ uint8, f rule.Family) error {
 	}
 	mask, _ := netip.AddrFromSlice(from)
 	t.Net = netip.PrefixFrom(n.Addr.From, maskLen(mask))
-	if !t.Net.IsValid() || t.Net != t.Net.Masked() || lastAddr(t.Net) != n.Addr.To {
+	if !t.Net.IsValid() || t.Net != t.Net.Masked() || rule.LastAddr(t.Net) != n.Addr.To {
 		return nft.ErrMalformed
 	}
 	return nil
@@ -118,7 +107,7 @@ func (t *NetMap) mapped(a netip.Addr) netip.Addr {
 	if a.BitLen() != t.Net.Addr().BitLen() {
 		return netip.Addr{}
 	}
-	b, net, last := a.AsSlice(), t.Net.Addr().AsSlice(), lastAddr(t.Net).AsSlice()
+	b, net, last := a.AsSlice(), t.Net.Addr().AsSlice(), rule.LastAddr(t.Net).AsSlice()
 	for i := range b {
 		host := net[i] ^ last[i]
 		b[i] = net[i] | b[i]&host

@@ -93,9 +93,6 @@ func (m *RPFilter) Read(r *nft.InfoReader, _ uint8, _ rule.Family) error {
 	return nil
 }
 
-// addressLocal is RTN_LOCAL of linux/rtnetlink.h.
-const addressLocal packet.AddressType = 2
-
 // Match decides where the host's routes were told. Packets of the loopback
 // interface always pass the test; a route that depends on the mark is not known.
 func (m *RPFilter) Match(p *packet.Packet) packet.Answer {
@@ -109,12 +106,12 @@ func (m *RPFilter) Match(p *packet.Packet) packet.Answer {
 	switch {
 	case !known:
 		return packet.Unknown
-	case t == addressLocal && m.AcceptLocal && !m.Loose && p.Src.Is4(): // IPv4: an address of that interface
+	case t == packet.AddressLocal && m.AcceptLocal && !m.Loose && p.Src.Is4(): // IPv4: an address of that interface
 		if t, known = p.Host.AddressType(p.Src, p.In); !known {
 			return packet.Unknown
 		}
-		return packet.Of(t == addressLocal).Invert(m.Invert)
-	case t == addressLocal:
+		return packet.Of(t == packet.AddressLocal).Invert(m.Invert)
+	case t == packet.AddressLocal:
 		return packet.Of(m.AcceptLocal).Invert(m.Invert)
 	}
 	ok, known := p.Host.ReversePath(p.Src, p.In, m.Loose)

@@ -124,7 +124,7 @@ func (a *Arg) setRef(name, flags string) (SetRef, error) {
 	case err != nil:
 		return ref, a.Errorf("set %q: %v", name, err)
 	case s.Family != 0 && s.Family != uint8(a.Family):
-		return ref, a.Errorf("set %q is for another family than %s", name, familyName(a.Family))
+		return ref, a.Errorf("set %q is for another family than %s", name, a.Family.Name())
 	}
 	ref.Index = s.Index
 	return ref, nil

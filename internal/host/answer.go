@@ -2,30 +2,29 @@ package host
 
 import (
 	"net/netip"
+	"slices"
 
 	"moat/internal/packet"
 )
 
 const lo = "lo"
 
-func isLimitedBroadcast(a netip.Addr) bool { return a.Is4() && a.As4() == [4]byte{255, 255, 255, 255} }
-
 // AddressType is what match addrtype sees in an address: for IPv4 the local
-// table alone decides, so that a blackhole route is Unicast; for IPv6 the
-// route, of which it tells Local, Anycast and Unreachable (by a route that
-// refuses, or by none) from Unicast.
+// table alone decides, so that a blackhole route is unicast; for IPv6 the
+// route, of which it tells local, anycast and unreachable (by a route that
+// refuses, or by none) from unicast.
 func (f *Facts) AddressType(a netip.Addr, dev string) (packet.AddressType, bool) {
 	switch {
 	case !a.IsValid():
-		return Unspec, false
-	case a.Is4() && a.IsUnspecified(), isLimitedBroadcast(a):
-		return Broadcast, true
+		return packet.AddressUnspec, false
+	case a.Is4() && a.IsUnspecified(), packet.IsLimitedBroadcast(a):
+		return packet.AddressBroadcast, true
 	case a.IsMulticast():
-		return Multicast, true
+		return packet.AddressMulticast, true
 	case a.Is4():
 		return f.addressType4(a, dev), true
 	case a.IsUnspecified():
-		return Unspec, true
+		return packet.AddressUnspec, true
 	}
 	return f.addressType6(a, dev)
 }
@@ -33,11 +32,11 @@ func (f *Facts) AddressType(a netip.Addr, dev string) (packet.AddressType, bool)
 func (f *Facts) addressType4(a netip.Addr, dev string) packet.AddressType {
 	t := f.indexed().tables4[LocalTable]
 	if t == nil {
-		return Unicast
+		return packet.AddressUnicast
 	}
 	got, known := t.lookup(&question{dst: a, tosTold: true})
 	if !known || len(got) == 0 || dev != "" && !got.uses(dev) {
-		return Unicast
+		return packet.AddressUnicast
 	}
 	return got.kind()
 }
@@ -45,15 +44,15 @@ func (f *Facts) addressType4(a netip.Addr, dev string) packet.AddressType {
 func (f *Facts) addressType6(a netip.Addr, dev string) (packet.AddressType, bool) {
 	got, known := f.lookup(&question{dst: a, src: netip.IPv6Unspecified(), in: lo, out: dev, markTold: true, tosTold: true})
 	if !known {
-		return Unspec, false
+		return packet.AddressUnspec, false
 	}
 	switch got.kind() {
-	case Local, Anycast:
+	case packet.AddressLocal, packet.AddressAnycast:
 		return got.kind(), true
-	case Unspec, Blackhole, Unreachable, Prohibit:
-		return Unreachable, true
+	case packet.AddressUnspec, packet.AddressBlackhole, packet.AddressUnreachable, packet.AddressProhibit:
+		return packet.AddressUnreachable, true
 	}
-	return Unicast, true
+	return packet.AddressUnicast, true
 }
 
 // ReversePath answers for a packet without a mark, which is what match
@@ -68,7 +67,7 @@ func (f *Facts) ReversePath(src netip.Addr, dev string, loose bool) (ok, known b
 		q.out = dev
 	}
 	got, known := f.lookup(&q)
-	if !known || got.kind() != Unicast {
+	if !known || got.kind() != packet.AddressUnicast {
 		return false, known
 	}
 	return loose || got.uses(dev), true
@@ -135,11 +134,11 @@ func (f *Facts) routeOut(q *question) (packet.Route, bool) {
 		return packet.Route{}, false
 	}
 	switch got.kind() {
-	case Local, Anycast:
+	case packet.AddressLocal, packet.AddressAnycast:
 		return packet.Route{Local: true}, true
-	case Unicast, Broadcast, Multicast:
+	case packet.AddressUnicast, packet.AddressBroadcast, packet.AddressMulticast:
 		dev, one := got.out()
-		if i := f.Interface(dev); i != nil && i.Loopback && q.dst.Is6() && got.kind() == Unicast {
+		if i := f.Interface(dev); i != nil && i.Loopback && q.dst.Is6() && got.kind() == packet.AddressUnicast {
 			return packet.Route{Local: f.Owns(q.dst)}, one
 		}
 		return f.routeBy(dev), one
@@ -149,7 +148,7 @@ func (f *Facts) routeOut(q *question) (packet.Route, bool) {
 
 func (f *Facts) isBroadcast(a netip.Addr) bool {
 	t, _ := f.AddressType(a, "")
-	return t == Broadcast
+	return t == packet.AddressBroadcast
 }
 
 // routeIn4 routes an IPv4 packet that came in by an interface.
@@ -160,11 +159,11 @@ func (f *Facts) routeIn4(q *question) (packet.Route, bool) {
 	}
 	nowhere := packet.Route{}
 	switch {
-	case q.src.IsMulticast(), isLimitedBroadcast(q.src):
+	case q.src.IsMulticast(), packet.IsLimitedBroadcast(q.src):
 		return nowhere, true
 	case q.src.Is4() && q.src.IsUnspecified() && q.dst.IsUnspecified():
 		return packet.Route{Local: true}, true
-	case q.src.IsValid() && q.src.IsUnspecified() && !q.dst.IsMulticast() && !isLimitedBroadcast(q.dst), q.dst.IsUnspecified():
+	case q.src.IsValid() && q.src.IsUnspecified() && !q.dst.IsMulticast() && !packet.IsLimitedBroadcast(q.dst), q.dst.IsUnspecified():
 		return nowhere, true
 	case (q.src.IsLoopback() || q.dst.IsLoopback()) && !in.RouteLocalnet:
 		return nowhere, in.Name != ""
@@ -175,7 +174,7 @@ func (f *Facts) routeIn4(q *question) (packet.Route, bool) {
 	switch {
 	case q.dst.IsMulticast():
 		return packet.Route{Local: in.joined(q.dst)}, in.Name != ""
-	case isLimitedBroadcast(q.dst):
+	case packet.IsLimitedBroadcast(q.dst):
 		return packet.Route{Local: true}, true
 	}
 	got, known := f.lookup(q)
@@ -183,9 +182,9 @@ func (f *Facts) routeIn4(q *question) (packet.Route, bool) {
 		return nowhere, false
 	}
 	switch got.kind() {
-	case Local, Broadcast:
+	case packet.AddressLocal, packet.AddressBroadcast:
 		return packet.Route{Local: true}, true
-	case Unicast:
+	case packet.AddressUnicast:
 		return f.forward(got, in.Forward4, in.Name != "")
 	}
 	return nowhere, true
@@ -217,15 +216,15 @@ func (f *Facts) sourceFits(q *question, in *Interface) (ok, known bool) {
 	switch {
 	case !known:
 		return false, false
-	case got.kind() == Local:
+	case got.kind() == packet.AddressLocal:
 		return in.AcceptLocal, in.Name != ""
-	case got.kind() == Broadcast, got.kind() == Multicast:
+	case got.kind() == packet.AddressBroadcast, got.kind() == packet.AddressMulticast:
 		return false, true
 	case in.RPFilter == 0:
 		return true, true
 	case in.RPFilter == unknownFilter:
 		return true, false
-	case got.kind() != Unicast:
+	case got.kind() != packet.AddressUnicast:
 		return false, true
 	}
 	return in.RPFilter != 1 || got.uses(in.Name), true
@@ -233,12 +232,7 @@ func (f *Facts) sourceFits(q *question, in *Interface) (ok, known bool) {
 
 // joined reports whether the host has joined a group on the interface.
 func (i *Interface) joined(group netip.Addr) bool {
-	for _, g := range i.Groups {
-		if g == group {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(i.Groups, group)
 }
 
 // routeIn6 routes an IPv6 packet that came in by an interface.
@@ -259,9 +253,9 @@ func (f *Facts) routeIn6(q *question) (packet.Route, bool) {
 		return nowhere, false
 	}
 	switch got.kind() {
-	case Local, Anycast:
+	case packet.AddressLocal, packet.AddressAnycast:
 		return packet.Route{Local: true}, true
-	case Unicast:
+	case packet.AddressUnicast:
 		if q.src.IsValid() && (q.src.IsLinkLocalUnicast() || q.src.IsUnspecified()) || q.dst.IsLinkLocalUnicast() {
 			return nowhere, true
 		}

@@ -9,20 +9,6 @@ import (
 	"moat/internal/rule"
 )
 
-// The types of addresses and routes: RTN_* of linux/rtnetlink.h.
-const (
-	Unspec      packet.AddressType = 0
-	Unicast     packet.AddressType = 1
-	Local       packet.AddressType = 2
-	Broadcast   packet.AddressType = 3
-	Anycast     packet.AddressType = 4
-	Multicast   packet.AddressType = 5
-	Blackhole   packet.AddressType = 6
-	Unreachable packet.AddressType = 7
-	Prohibit    packet.AddressType = 8
-	Throw       packet.AddressType = 9
-)
-
 // The tables of the default rules: RT_TABLE_* of linux/rtnetlink.h.
 const (
 	DefaultTable = 253
@@ -91,10 +77,10 @@ type Address struct {
 type Route struct {
 	Prefix netip.Prefix // masked
 	Table  uint32
-	Type   packet.AddressType // Unicast, Local, Blackhole …; 0 is Unicast
+	Type   packet.AddressType // 0 is AddressUnicast
 	Metric uint32
 	TOS    uint8 // IPv4: only for packets with this type of service; 0 for all
-	Hops   []Hop // several for a multipath route; none for Blackhole and its like
+	Hops   []Hop // several for a multipath route; none for a blackhole and its like
 	// From is the source that the route is for (IPv6); not valid for all.
 	From netip.Prefix
 }
@@ -106,10 +92,10 @@ type Hop struct {
 	Dead      bool       // the link is down
 }
 
-// kind is the type, 0 read as Unicast.
+// kind is the type, 0 read as unicast.
 func (r *Route) kind() packet.AddressType {
-	if r.Type == Unspec {
-		return Unicast
+	if r.Type == packet.AddressUnspec {
+		return packet.AddressUnicast
 	}
 	return r.Type
 }
@@ -143,7 +129,7 @@ func (i *Interface) IsDocker() bool {
 // Owns reports whether a is an address of this host.
 func (f *Facts) Owns(a netip.Addr) bool {
 	t, known := f.AddressType(a.WithZone(""), "")
-	return known && t == Local
+	return known && t == packet.AddressLocal
 }
 
 // familyOf is the family of an address; IPv4 in IPv6 is IPv6.

@@ -66,8 +66,9 @@ var typeNames = [...]struct {
 	name string
 	is   packet.AddressType
 }{
-	{"UNICAST", Unicast}, {"LOCAL", Local}, {"BROADCAST", Broadcast}, {"ANYCAST", Anycast},
-	{"MULTICAST", Multicast}, {"BLACKHOLE", Blackhole}, {"UNREACHABLE", Unreachable}, {"PROHIBIT", Prohibit},
+	{"UNICAST", packet.AddressUnicast}, {"LOCAL", packet.AddressLocal}, {"BROADCAST", packet.AddressBroadcast},
+	{"ANYCAST", packet.AddressAnycast}, {"MULTICAST", packet.AddressMulticast}, {"BLACKHOLE", packet.AddressBlackhole},
+	{"UNREACHABLE", packet.AddressUnreachable}, {"PROHIBIT", packet.AddressProhibit},
 }
 
 func TestAddressTypeIsTheKernels(t *testing.T) {
@@ -110,7 +111,7 @@ func TestAddressType6IsTheKernels(t *testing.T) {
 				t.Errorf("%v: not known", src)
 			}
 			for _, n := range typeNames {
-				if n.is != Local && n.is != Anycast && n.is != Unreachable {
+				if n.is != packet.AddressLocal && n.is != packet.AddressAnycast && n.is != packet.AddressUnreachable {
 					continue
 				}
 				match := "-m addrtype --src-type " + n.name

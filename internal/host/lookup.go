@@ -83,7 +83,7 @@ func (t *table) sort() {
 	}
 }
 
-// tables gives rules and tables of a family.
+// of gives rules and tables of a family.
 func (x *index) of(family rule.Family) ([]Rule, map[uint32]*table) {
 	if family == rule.IPv4 {
 		return x.rules4, x.tables4
@@ -96,7 +96,9 @@ func (x *index) of(family rule.Family) ([]Rule, map[uint32]*table) {
 type find []*Route
 
 // refusals stand for rules that refuse a packet.
-var refusals = [...]Route{{Type: Blackhole}, {Type: Unreachable}, {Type: Prohibit}}
+var refusals = [...]Route{
+	{Type: packet.AddressBlackhole}, {Type: packet.AddressUnreachable}, {Type: packet.AddressProhibit},
+}
 
 // lookup finds the route of a packet as policy routing says, and whether that
 // is known.
@@ -149,7 +151,7 @@ func (r *Rule) act(rest []Rule, tables map[uint32]*table, q *question) (got find
 		return nil, false, true
 	}
 	got, known = t.lookup(q)
-	if !known || len(got) == 0 || got[0].Type == Throw || got[0].Prefix.Bits() < r.Suppress {
+	if !known || len(got) == 0 || got[0].Type == packet.AddressThrow || got[0].Prefix.Bits() < r.Suppress {
 		return nil, false, known
 	}
 	return got, true, true
@@ -222,10 +224,10 @@ func (g find) uses(dev string) bool {
 	return false
 }
 
-// kind is the type of the routes, Unspec without any.
+// kind is the type of the routes, AddressUnspec without any.
 func (g find) kind() packet.AddressType {
 	if len(g) == 0 {
-		return Unspec
+		return packet.AddressUnspec
 	}
 	return g[0].kind()
 }

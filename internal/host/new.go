@@ -1,8 +1,10 @@
 package host
 
 import (
-	"encoding/binary"
 	"net/netip"
+
+	"moat/internal/packet"
+	"moat/internal/rule"
 )
 
 // New makes the facts of a host by hand: interfaces with addresses, and routes
@@ -19,7 +21,8 @@ func New(interfaces []Interface, routes ...Route) *Facts {
 			}
 			if !dev.Loopback {
 				f.Routes = append(f.Routes, Route{
-					Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0xff}), 8), Table: LocalTable, Type: Multicast, Metric: 256, Hops: dev.hop(),
+					Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0xff}), 8), Table: LocalTable,
+					Type: packet.AddressMulticast, Metric: 256, Hops: dev.hop(),
 				})
 			}
 		}
@@ -39,22 +42,22 @@ func (i *Interface) hop() []Hop { return []Hop{{Interface: i.Name}} }
 // routes are those that the kernel makes of an address.
 func (a *Address) routes(dev *Interface) []Route {
 	ip, network := a.Prefix.Addr(), a.network()
-	own := Route{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Table: LocalTable, Type: Local, Hops: dev.hop()}
+	own := Route{Prefix: netip.PrefixFrom(ip, ip.BitLen()), Table: LocalTable, Type: packet.AddressLocal, Hops: dev.hop()}
 	if ip.Is6() {
 		if dev.Loopback {
 			return []Route{own}
 		}
-		return []Route{own, {Prefix: network, Table: MainTable, Type: Unicast, Metric: 256, Hops: dev.hop()}}
+		return []Route{own, {Prefix: network, Table: MainTable, Type: packet.AddressUnicast, Metric: 256, Hops: dev.hop()}}
 	}
 	list := []Route{own}
 	switch {
 	case dev.Loopback:
-		list = append(list, Route{Prefix: network, Table: LocalTable, Type: Local, Hops: dev.hop()})
+		list = append(list, Route{Prefix: network, Table: LocalTable, Type: packet.AddressLocal, Hops: dev.hop()})
 	case network.Bits() < ip.BitLen():
-		list = append(list, Route{Prefix: network, Table: MainTable, Type: Unicast, Hops: dev.hop()})
+		list = append(list, Route{Prefix: network, Table: MainTable, Type: packet.AddressUnicast, Hops: dev.hop()})
 	}
 	if b := a.broadcast(network); b.IsValid() {
-		list = append(list, Route{Prefix: netip.PrefixFrom(b, b.BitLen()), Table: LocalTable, Type: Broadcast, Hops: dev.hop()})
+		list = append(list, Route{Prefix: netip.PrefixFrom(b, b.BitLen()), Table: LocalTable, Type: packet.AddressBroadcast, Hops: dev.hop()})
 	}
 	return list
 }
@@ -65,7 +68,5 @@ func (a *Address) broadcast(network netip.Prefix) netip.Addr {
 	if a.Broadcast.IsValid() || network.Bits() >= 31 {
 		return a.Broadcast
 	}
-	b := network.Addr().As4()
-	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|(1<<(32-network.Bits())-1))
-	return netip.AddrFrom4(b)
+	return rule.LastAddr(network)
 }

@@ -34,11 +34,10 @@ func readRules(family rule.Family) ([]Rule, error) {
 	return rules, nil
 }
 
-// FIB_RULE_INVERT and attributes of linux/fib_rules.h and rtnetlink.h that say
-// nothing of the packet, or nothing on this kernel.
+// Of linux/fib_rules.h.
 const (
-	ruleInvert = 2
-	fraPad     = 18
+	ruleInvert = 2  // FIB_RULE_INVERT
+	fraPad     = 18 // FRA_PAD
 )
 
 // none is what the kernel says for an attribute that is not set.

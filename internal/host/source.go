@@ -28,30 +28,29 @@ func (f *Facts) InterfaceAddress(dev string, family rule.Family, peer netip.Addr
 // addresses of the world count, those of the next hop's network before others.
 func (f *Facts) source4(i *Interface, peer netip.Addr) (best netip.Addr) {
 	if !peer.IsValid() {
-		best, _ = i.primary4(netip.Addr{}, scopeHost)
-		return best
+		return i.primary4(netip.Addr{}, scopeHost)
 	}
-	best, _ = i.primary4(f.nextHop(i.Name, peer), scopeUniverse)
+	best = i.primary4(f.nextHop(i.Name, peer), scopeUniverse)
 	for n := 0; n < len(f.Interfaces) && !best.IsValid(); n++ {
-		best, _ = f.Interfaces[n].primary4(netip.Addr{}, scopeUniverse)
+		best = f.Interfaces[n].primary4(netip.Addr{}, scopeUniverse)
 	}
 	return best
 }
 
 // primary4 is the first primary IPv4 address in whose network hop is, else the
 // first, of those up to a scope.
-func (i *Interface) primary4(hop netip.Addr, scope uint8) (best netip.Addr, near bool) {
+func (i *Interface) primary4(hop netip.Addr, scope uint8) (best netip.Addr) {
 	for _, a := range i.Addresses {
 		ip := a.Prefix.Addr()
 		switch {
 		case !ip.Is4() || a.Secondary || a.Scope > scope:
 		case hop.IsValid() && a.network().Contains(hop):
-			return ip, true
+			return ip
 		case !best.IsValid():
 			best = ip
 		}
 	}
-	return best, false
+	return best
 }
 
 // RT_SCOPE_* of linux/rtnetlink.h.

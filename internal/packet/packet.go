@@ -238,9 +238,32 @@ const (
 	ToOther
 )
 
+// String is the type as iptables and questions name it: "unicast" …
+func (t PacketType) String() string {
+	return [...]string{"unicast", "broadcast", "multicast", "other"}[t%4]
+}
+
 // AddressType is what an address means to this host, the RTN_* of
 // linux/rtnetlink.h under the names of iptables-extensions(8), "addrtype".
 type AddressType uint8
+
+// The types of addresses, and of routes.
+const (
+	AddressUnspec AddressType = iota
+	AddressUnicast
+	AddressLocal
+	AddressBroadcast
+	AddressAnycast
+	AddressMulticast
+	AddressBlackhole
+	AddressUnreachable
+	AddressProhibit
+	AddressThrow
+)
+
+// IsLimitedBroadcast reports whether an address is 255.255.255.255, to which
+// packets go to all on the link.
+func IsLimitedBroadcast(a netip.Addr) bool { return a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
 // Host answers what only the machine can know. Each answer says if it is known.
 type Host interface {

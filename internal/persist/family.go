@@ -19,14 +19,6 @@ const (
 	didFail                 // nothing was changed
 )
 
-// familyName is the family's name in messages.
-func familyName(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
-
 // rulesPath is the rules file of a family as the kernel and the admin know it,
 // below the root of the run.
 func (r *run) rulesPath(f rule.Family) string {
@@ -72,11 +64,11 @@ func (r *run) load(f rule.Family) outcome {
 	r.report.fail("%v", err)
 	switch {
 	case goodErr != nil:
-		r.report.fail("%s: last good version not readable: %v", familyName(f), goodErr)
+		r.report.fail("%s: last good version not readable: %v", f.Name(), goodErr)
 	case !hasGood:
-		r.report.fail("%s: there is no last good version (%s%s)", familyName(f), path, GoodSuffix)
+		r.report.fail("%s: there is no last good version (%s%s)", f.Name(), path, GoodSuffix)
 	case bytes.Equal(good, text):
-		r.report.fail("%s: the last good version is the same text, so the cause is not in the file", familyName(f))
+		r.report.fail("%s: the last good version is the same text, so the cause is not in the file", f.Name())
 	default:
 		return r.loadGood(f, path, good)
 	}
@@ -92,20 +84,20 @@ func (r *run) loadGood(f rule.Family, path string, good []byte) outcome {
 		return didFail
 	}
 	r.report.fail("%s rules: LAST GOOD VERSION LOADED from %s%s; mend %s, then run \"%s start\"",
-		familyName(f), path, GoodSuffix, path, r.program)
+		f.Name(), path, GoodSuffix, path, r.program)
 	return fellBack
 }
 
 func (r *run) reportUnloaded(f rule.Family) {
-	r.report.fail("%s rules: NOTHING LOADED, the kernel's %s rules are as they were before", familyName(f), familyName(f))
+	r.report.fail("%s rules: NOTHING LOADED, the kernel's %s rules are as they were before", f.Name(), f.Name())
 }
 
 // skipMissing is for a rules file that is not there: taking it away is how
 // admins turn loading off, so the last good version stays where it is.
 func (r *run) skipMissing(f rule.Family, path string, hasGood bool) outcome {
-	fmt.Fprintf(r.stdout, "Warning: skipping %s (no rules to load)\n", familyName(f))
+	fmt.Fprintf(r.stdout, "Warning: skipping %s (no rules to load)\n", f.Name())
 	if hasGood {
-		r.report.warn("%s: not there, %s rules not loaded; the last good version is %s%s", path, familyName(f), path, GoodSuffix)
+		r.report.warn("%s: not there, %s rules not loaded; the last good version is %s%s", path, f.Name(), path, GoodSuffix)
 	}
 	return done
 }
@@ -130,28 +122,28 @@ const noTables = "# No tables were in the kernel.\n"
 // again is not written.
 func (r *run) save(f rule.Family) outcome {
 	if r.settings.skipSave(f) {
-		r.report.info("%s rules not saved: %s_SKIP_SAVE=yes", familyName(f), settingPrefix(f))
+		r.report.info("%s rules not saved: %s_SKIP_SAVE=yes", f.Name(), settingPrefix(f))
 		return done
 	}
 	path := r.rulesPath(f)
 	var text bytes.Buffer
 	if err := r.firewall.Save(f, &text, false); err != nil {
-		r.report.fail("%s rules not saved, %s is as it was: %v", familyName(f), path, err)
+		r.report.fail("%s rules not saved, %s is as it was: %v", f.Name(), path, err)
 		return didFail
 	}
 	if text.Len() == 0 {
 		text.WriteString(noTables)
 	}
 	if err := r.firewall.Check(f, "saved text", bytes.NewReader(text.Bytes())); err != nil {
-		r.report.fail("%s rules not saved, %s is as it was: they could not be loaded again: %v", familyName(f), path, err)
+		r.report.fail("%s rules not saved, %s is as it was: they could not be loaded again: %v", f.Name(), path, err)
 		return didFail
 	}
 	if err := r.writeRules(path, text.Bytes()); err != nil {
-		r.report.fail("%s rules: %v", familyName(f), err)
+		r.report.fail("%s rules: %v", f.Name(), err)
 		return didFail
 	}
 	r.rememberGood(path, text.Bytes())
-	r.report.info("saved %s rules to %s", familyName(f), path)
+	r.report.info("saved %s rules to %s", f.Name(), path)
 	return done
 }
 
@@ -169,7 +161,7 @@ func (r *run) writeRules(path string, text []byte) error {
 
 func (r *run) flush(f rule.Family) outcome {
 	if err := r.firewall.Flush(f); err != nil {
-		r.report.fail("%s rules not flushed: %v", familyName(f), err)
+		r.report.fail("%s rules not flushed: %v", f.Name(), err)
 		return didFail
 	}
 	return done

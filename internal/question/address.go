@@ -108,20 +108,10 @@ func parseAddrs(s string) (r Addrs, ok bool) {
 			return r, false
 		}
 		n = n.Masked()
-		return Addrs{n.Addr(), lastOf(n)}, true
+		return Addrs{n.Addr(), rule.LastAddr(n)}, true
 	}
 	a, err := netip.ParseAddr(s)
 	return Addrs{a, a}, err == nil && a.Zone() == ""
-}
-
-// lastOf is the highest address of a network.
-func lastOf(n netip.Prefix) netip.Addr {
-	b := n.Addr().AsSlice()
-	for bit := n.Bits(); bit < len(b)*8; bit++ {
-		b[bit/8] |= 0x80 >> (bit % 8)
-	}
-	a, _ := netip.AddrFromSlice(b) // as long as an address: it was one
-	return a
 }
 
 // family holds all addresses to one family.
@@ -131,10 +121,10 @@ func (p *parser) family(t token, a netip.Addr) error {
 		f = rule.IPv6
 	}
 	if p.r.Family != 0 && p.r.Family != f {
-		return t.errorf("the other address is of %s: both must be of one family", familyName(p.r.Family))
+		return t.errorf("the other address is of %s: both must be of one family", p.r.Family.Name())
 	}
 	if want := p.options.Family; want != 0 && want != f {
-		return t.errorf("is an address of %s, and %s was asked for", familyName(f), familyName(want))
+		return t.errorf("is an address of %s, and %s was asked for", f.Name(), want.Name())
 	}
 	p.r.Family = f
 	return nil
@@ -144,7 +134,11 @@ func (p *parser) family(t token, a netip.Addr) error {
 // FROM-TO. A service's name may have dashes itself.
 func (p *parser) portList(t token, s string) (list Spans, err error) {
 	if p.r.Proto == nil { // any protocol: then any that has ports
-		p.r.Proto = Spans{{packet.ProtoTCP, packet.ProtoTCP}, {packet.ProtoUDP, packet.ProtoUDP}, {packet.ProtoDCCP, packet.ProtoDCCP}, {packet.ProtoSCTP, packet.ProtoSCTP}, {packet.ProtoUDPLite, packet.ProtoUDPLite}}
+		for n := range uint32(256) {
+			if packet.HasPorts(uint8(n)) {
+				p.r.Proto = append(p.r.Proto, Span{n, n})
+			}
+		}
 	}
 	for _, n := range p.r.Proto {
 		if !packet.HasPorts(uint8(n.From)) {

@@ -2,6 +2,7 @@ package question
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"moat/internal/packet"
 	"moat/internal/rule"
@@ -18,7 +19,9 @@ func (p *parser) build(payload []byte) error {
 	k := &p.packet
 	w := p.seen["payload"]
 	switch {
-	case k.Proto == packet.ProtoUDPLite || k.Proto == packet.ProtoSCTP || k.Proto == packet.ProtoDCCP || k.Proto == packet.ProtoESP || k.Proto == packet.ProtoAH:
+	case slices.Contains([]uint8{
+		packet.ProtoUDPLite, packet.ProtoSCTP, packet.ProtoDCCP, packet.ProtoESP, packet.ProtoAH,
+	}, k.Proto):
 		return w.errorf("bytes are made for tcp, udp, icmp, icmpv6 and protocols without a header that rules read")
 	case packet.HasPorts(k.Proto) && !k.Has(packet.KnowDstPort):
 		return w.errorf("bytes need the destination port")

@@ -25,8 +25,9 @@ func (t token) errorf(format string, args ...any) error {
 	return &Error{Column: t.column, Word: t.text, Msg: fmt.Sprintf(format, args...)}
 }
 
-// nearest gives the candidate that is most likely meant by word; "" if none is near.
-func nearest(word string, candidates []string) string {
+// Nearest gives the candidate that is most likely meant by a mistyped word; ""
+// if none is near.
+func Nearest(word string, candidates []string) string {
 	best, at := "", 3
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < at && d < len(c) {

@@ -10,7 +10,3 @@ func ParseOpen(s string, o Options) (*Range, error) {
 	}
 	return &p.r, nil
 }
-
-// Nearest gives the candidate that is most likely meant by a mistyped word; ""
-// if none is near.
-func Nearest(word string, candidates []string) string { return nearest(word, candidates) }

@@ -3,6 +3,7 @@ package question
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"moat/internal/netdb"
 	"moat/internal/packet"
@@ -35,7 +36,8 @@ func parse(s string, o Options, single bool) (*parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{options: o, single: single, words: words, seen: map[string]token{}, end: token{column: 1 + len([]rune(strings.TrimRight(s, " \t\n")))}}
+	end := token{column: 1 + utf8.RuneCountInString(strings.TrimRight(s, " \t\n"))}
+	p := &parser{options: o, single: single, words: words, seen: map[string]token{}, end: end}
 	if err := p.protocol(); err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (p *parser) word() error {
 
 func (p *parser) unknownWord(t token) error {
 	names := wordNames()
-	switch near := nearest(t.text, names); {
+	switch near := Nearest(t.text, names); {
 	case t.isArrow():
 		return t.errorf("stands between source and destination, once")
 	case strings.HasPrefix(t.text, "-"):
@@ -143,7 +145,7 @@ func (p *parser) protocolNumber(t token, name string) (uint32, error) {
 		return uint32(n), nil
 	}
 	if name == "gre" { // also without /etc/protocols
-		return 47, nil
+		return packet.ProtoGRE, nil
 	}
 	return 0, t.errorf("%q is no protocol (tcp, udp, icmp, icmpv6, another name of /etc/protocols, or a number from 0 to 255); a question begins with one", name)
 }
@@ -166,7 +168,7 @@ func (p *parser) noList(t token, n int) error {
 
 // check looks at what only the whole question shows.
 func (p *parser) check() error {
-	for _, c := range [...]func() error{p.checkFamily, p.checkProtocol, p.checkWay, p.checkFragment, p.checkTOS} {
+	for _, c := range [...]func() error{p.checkFamily, p.checkProtocol, p.checkWay, p.checkFragment, p.checkPairs} {
 		if err := c(); err != nil {
 			return err
 		}
@@ -190,19 +192,12 @@ func (p *parser) checkFamily() error {
 		p.r.Family = rule.IPv4
 	}
 	if want := p.options.Family; want != 0 && p.r.Family != 0 && want != p.r.Family {
-		return t.errorf("the packet is one of %s, and %s was asked for", familyName(p.r.Family), familyName(want))
+		return t.errorf("the packet is one of %s, and %s was asked for", p.r.Family.Name(), want.Name())
 	}
 	if p.r.Family == 0 {
 		p.r.Family = p.options.Family
 	}
 	return nil
-}
-
-func familyName(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
 }
 
 // checkProtocol: some words speak of one protocol's header.
@@ -291,7 +286,8 @@ func (p *parser) checkFragment() error {
 	return nil
 }
 
-func (p *parser) checkTOS() error {
+// checkPairs: some words exclude each other, some need each other.
+func (p *parser) checkPairs() error {
 	if t, has := p.seen["dscp"]; has && p.has("tos") {
 		return t.errorf("is a part of \"tos\": write one of them")
 	}

@@ -16,12 +16,6 @@ type presumed struct {
 	here netip.Addr // an address of the host; not valid for a packet that goes through
 }
 
-// RTN_BROADCAST and RTN_MULTICAST of linux/rtnetlink.h.
-const (
-	broadcastType packet.AddressType = 3
-	multicastType packet.AddressType = 5
-)
-
 // presume gives the packet the host that its way tells of, until Settle gives it
 // a real one.
 func (q *Question) presume() {
@@ -42,11 +36,11 @@ func (h presumed) AddressType(a netip.Addr, dev string) (packet.AddressType, boo
 	case dev != "" || !a.IsValid():
 		return 0, false
 	case a.IsMulticast():
-		return multicastType, true
-	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return broadcastType, true
+		return packet.AddressMulticast, true
+	case packet.IsLimitedBroadcast(a):
+		return packet.AddressBroadcast, true
 	case a == h.here, a.IsLoopback():
-		return localType, true
+		return packet.AddressLocal, true
 	}
 	return 0, false
 }

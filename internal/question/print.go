@@ -97,7 +97,7 @@ func protocolName(n uint8, f rule.Family) string {
 		return strconv.Itoa(int(n))
 	case n == packet.ProtoICMPv6:
 		return "icmpv6"
-	case n == 47:
+	case n == packet.ProtoGRE:
 		return "gre"
 	}
 	if name := netdb.BuiltinProtocolName(n); name != "" {
@@ -246,8 +246,12 @@ func (q *Question) printConnection(o *printer) {
 	if p.Has(packet.KnowStatus) && !(fresh && c.Status == 0) {
 		o.add("ctstatus", statusNames(c.Status))
 	}
-	if p.Has(packet.KnowDirection) && !(fresh && !c.Reply) {
-		o.add("ctdir", [...]string{"ORIGINAL", "REPLY"}[b2i(c.Reply)])
+	switch {
+	case !p.Has(packet.KnowDirection):
+	case c.Reply:
+		o.add("ctdir", "REPLY")
+	case !fresh:
+		o.add("ctdir", "ORIGINAL")
 	}
 	for _, t := range [...]struct {
 		word  string
@@ -267,13 +271,6 @@ func (q *Question) printConnection(o *printer) {
 		o.name("helper", name)
 	}
 	o.number(p.Has(packet.KnowExpire), "expire", c.Expire)
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func statusNames(bits uint32) string {
@@ -300,7 +297,7 @@ func (q *Question) printHeader(o *printer) {
 func (q *Question) printHost(o *printer) {
 	p := &q.Packet
 	if q.pktTypeTold() {
-		o.add("pkttype", pktTypes[p.PacketType%4])
+		o.add("pkttype", p.PacketType.String())
 	}
 	if p.Has(packet.KnowMAC) {
 		var parts []string

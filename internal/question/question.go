@@ -283,7 +283,7 @@ func (q *Question) pktTypeTold() bool {
 
 // isGroup reports whether an address stands for more than one receiver.
 func isGroup(a netip.Addr) bool {
-	return a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.IsMulticast() || packet.IsLimitedBroadcast(a)
 }
 
 // fixedNames are the matches with a fixed answer, sorted.

@@ -8,9 +8,6 @@ import (
 	"moat/internal/simulate"
 )
 
-// localType is RTN_LOCAL of linux/rtnetlink.h: an address of the host itself.
-const localType packet.AddressType = 2
-
 // Settle gives the packet to a host: its way and interfaces, where the question
 // does not tell them, are those that the host's addresses and routes give. A
 // packet that the host would not send is an error, since no answer about it
@@ -93,7 +90,7 @@ func (q *Question) findRoute(h packet.Host) {
 
 func isLocal(h packet.Host, a netip.Addr) (local, known bool) {
 	t, known := h.AddressType(a, "")
-	return t == localType, known
+	return t == packet.AddressLocal, known
 }
 
 // findIn takes the interface by which an answer would leave.
@@ -136,7 +133,7 @@ func noRoute(a netip.Addr) error {
 // broadcast knows the host's own broadcast addresses, which look like any other.
 func (q *Question) broadcast(h packet.Host) {
 	p := &q.Packet
-	if t, known := h.AddressType(p.Dst, ""); known && t == broadcastType && q.Way != simulate.Out && p.Has(packet.KnowPacketType) && p.PacketType == packet.ToHost {
+	if t, known := h.AddressType(p.Dst, ""); known && t == packet.AddressBroadcast && q.Way != simulate.Out && p.Has(packet.KnowPacketType) && p.PacketType == packet.ToHost {
 		p.PacketType = packet.ToBroadcast
 	}
 }

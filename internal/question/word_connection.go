@@ -185,7 +185,7 @@ func (p *parser) checkMatch(v token, name string) error {
 			names = append(names, d.Name)
 		}
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return v.errorf("there is no match %q; is %q meant?", name, near)
 	}
 	return v.errorf("there is no match %q; it is named as behind -m, as in limit=yes", name)

@@ -2,7 +2,6 @@ package question
 
 import (
 	"net"
-	"slices"
 	"strings"
 
 	"moat/internal/packet"
@@ -81,15 +80,15 @@ func (p *parser) readMAC(w token) error {
 	return nil
 }
 
-// pktTypes are the words of "pkttype", at their packet.PacketType.
-var pktTypes = [...]string{"unicast", "broadcast", "multicast", "other"}
-
-func (p *parser) readPktType(w token) error {
-	list, err := p.oneOf(w, "unicast, broadcast, multicast or other", func(name string) (uint32, bool) {
-		i := slices.Index(pktTypes[:], strings.ToLower(name))
-		return uint32(i), i >= 0
+func (p *parser) readPktType(w token) (err error) {
+	p.r.PktType, err = p.oneOf(w, "unicast, broadcast, multicast or other", func(name string) (uint32, bool) {
+		for t := packet.ToHost; t <= packet.ToOther; t++ {
+			if strings.EqualFold(name, t.String()) {
+				return uint32(t), true
+			}
+		}
+		return 0, false
 	})
-	p.r.PktType = list
 	return err
 }
 

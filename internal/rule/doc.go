@@ -21,6 +21,14 @@ func (f Family) String() string {
 	return "ip"
 }
 
+// Name is "IPv4" or "IPv6", for people.
+func (f Family) Name() string {
+	if f == IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
 // Program is the name of the family's program, "iptables" or "ip6tables".
 func (f Family) Program() string {
 	if f == IPv6 {

@@ -53,6 +53,16 @@ func (a Address) PrefixLen() int {
 	return n
 }
 
+// LastAddr is the highest address of a network.
+func LastAddr(n netip.Prefix) netip.Addr {
+	b := n.Addr().AsSlice()
+	for i := range b {
+		b[i] |= 0xff >> min(8, max(0, n.Bits()-8*i))
+	}
+	a, _ := netip.AddrFromSlice(b) // as long as an address: it was one
+	return a
+}
+
 // Interface is an interface name; a trailing '+' stands for any ending. The
 // zero Interface is any. At most 15 bytes (IFNAMSIZ less its zero).
 type Interface struct {

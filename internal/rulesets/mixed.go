@@ -106,7 +106,7 @@ func (m *mixer) blocklist(n int) {
 		case 0:
 			m.add("filter", "blocklist", "-s %v -p tcp -m tcp --dport %d -j DROP", p, m.port())
 		case 1:
-			m.add("filter", "blocklist", "-m iprange --src-range %v-%v -j DROP", p.Addr(), last(p))
+			m.add("filter", "blocklist", "-m iprange --src-range %v-%v -j DROP", p.Addr(), rule.LastAddr(p))
 		case 2:
 			m.add("filter", "blocklist", "-s %v -p udp -j REJECT --reject-with %s", p, m.reject())
 		case 3:
@@ -174,7 +174,7 @@ func (m *mixer) customerRule(chain string, network netip.Prefix) {
 	case 1:
 		m.add("filter", chain, "-s %v -d %v/%d -j ACCEPT", m.prefix(), host, host.BitLen())
 	case 2:
-		m.add("filter", chain, "-p tcp -m iprange --dst-range %v-%v -m tcp --dport %s -j ACCEPT", host, last(network), m.span())
+		m.add("filter", chain, "-p tcp -m iprange --dst-range %v-%v -m tcp --dport %s -j ACCEPT", host, rule.LastAddr(network), m.span())
 	case 3:
 		m.add("filter", chain, "! -s %v -p tcp -m tcp --dport %d -j DROP", m.prefix(), m.port())
 	case 4:
@@ -233,26 +233,13 @@ func (m *mixer) prefix() netip.Prefix {
 
 // within is an address of a prefix.
 func (m *mixer) within(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
+	b, last := p.Addr().AsSlice(), rule.LastAddr(p).AsSlice()
 	for i := range b {
-		b[i] |= byte(m.IntN(256)) & hostBits(p, i)
+		b[i] |= byte(m.IntN(256)) & last[i]
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a
 }
-
-// last is the last address of a prefix.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := range b {
-		b[i] |= hostBits(p, i)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
-// hostBits are the bits of byte i of an address that a prefix leaves open.
-func hostBits(p netip.Prefix, i int) byte { return 0xff >> min(8, max(0, p.Bits()-8*i)) }
 
 // port is one that services have, or any.
 func (m *mixer) port() uint16 {

@@ -26,6 +26,14 @@ type Describer struct {
 	Most int
 }
 
+// most is Most, or what it is by default.
+func (d *Describer) most() int {
+	if d.Most == 0 {
+		return 6
+	}
+	return d.Most
+}
+
 // Everything is what Box writes for every packet.
 const Everything = "everything"
 
@@ -259,8 +267,8 @@ func (d *Describer) valueText(dim Dim, n Number) string {
 	case Dir:
 		return [...]string{"ORIGINAL", "REPLY"}[n.Lo&1]
 	case PktType:
-		if n.Lo < 4 {
-			return [...]string{"unicast", "broadcast", "multicast", "other"}[n.Lo]
+		if n.Lo <= uint64(packet.ToOther) {
+			return packet.PacketType(n.Lo).String()
 		}
 	case Mark, ConnMark, TOS:
 		return n.String()

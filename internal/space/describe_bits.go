@@ -43,11 +43,7 @@ func (d *Describer) bitText(v Values, width int, names []string) string {
 			words = append(words, bitNames(m.comp, names)+" of "+bitNames(m.mask, names))
 		}
 	}
-	most := d.Most
-	if most == 0 {
-		most = 6
-	}
-	if n := len(words); n > most {
+	if n, most := len(words), d.most(); n > most {
 		return begin + joinMost(words, n, most)
 	}
 	return begin + strings.Join(words, " or ")

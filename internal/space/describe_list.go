@@ -20,10 +20,7 @@ const maxGrouped = 64
 
 // listText writes intervals with as few items as it finds.
 func (d *Describer) listText(dim Dim, list []interval) string {
-	most := d.Most
-	if most == 0 {
-		most = 6
-	}
+	most := d.most()
 	if len(list) > maxGrouped {
 		all := d.universe(dim)
 		if gaps := gapsOf(all, list); len(gaps) <= maxGrouped || len(gaps) < len(list) {

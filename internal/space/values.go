@@ -103,7 +103,7 @@ func Names(pattern string) Values {
 const maxExpand = 256
 
 // Masked is the values that, ANDed with mask, are value, if that is not too
-// many intervals. like tells the family of addresses: any value of it, nil for IPv4.
+// many intervals. wide says that the values are IPv6 addresses.
 func Masked(d Dim, value, mask Number, wide bool) (v Values, ok bool) {
 	if value.And(mask) != value {
 		return None(d, wide), true
