@@ -48,28 +48,6 @@ func TestExplainSessions(t *testing.T) {
 	}
 }
 
-// TestExplainReadme runs the commands that README.md shows, on the tutorial's rules.
-func TestExplainReadme(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme, n := string(data), 0
-	for line := range strings.Lines(readme) {
-		command, is := strings.CutPrefix(line, "$ ")
-		if !is || !strings.HasPrefix(command, "moat explain ") {
-			continue
-		}
-		n++
-		if shown := line + runLine(t, strings.TrimSpace(command)); !strings.Contains(readme, shown) {
-			t.Errorf("README.md shows something else; this is real:\n%s", shown)
-		}
-	}
-	if n == 0 {
-		t.Error("README.md shows no moat explain")
-	}
-}
-
 // runLine runs a command line of a session in its folder and gives what it printed.
 func runLine(t *testing.T, line string) string {
 	t.Helper()
