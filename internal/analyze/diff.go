@@ -92,34 +92,48 @@ func compareWay(before, after *Model, w simulate.Way, from space.Set) *differ {
 	return c
 }
 
-// compare looks at each pair of classes that have packets in common.
+// compare looks at each pair of classes that have packets in common and may differ.
 func (c *differ) compare(old, now []Class) {
 	c.real = Real(c.family, c.whole).And(Arriving(c.way))
-	boxes := make([]*space.Box, len(now))
+	var boxes [numFates][]*space.Box
+	var classes [numFates][]*Class
 	for i := range now {
-		boxes[i] = &now[i].Packets
+		f := c.fate(&now[i])
+		boxes[f], classes[f] = append(boxes[f], &now[i].Packets), append(classes[f], &now[i])
 	}
-	index := space.NewIndex(boxes)
 	var found []int32
-	for i := range old {
-		k := &old[i]
-		found = index.Meeting(found[:0], &k.Packets)
-		for _, j := range found {
-			if mayDiffer(c.way, k, &now[j]) {
-				c.pair(k, &now[j])
+	for f := range boxes {
+		index := space.NewIndex(boxes[f])
+		for i := range old {
+			if k := &old[i]; f == manyFates || c.fate(k) != f {
+				found = index.Meeting(found[:0], &k.Packets)
+				for _, j := range found {
+					c.pair(k, classes[f][j])
+				}
 			}
 		}
 	}
 }
 
-// mayDiffer is a quick look at two classes. What came for this host and is sent
-// on by both is compared on the way through it.
-func mayDiffer(way simulate.Way, a, b *Class) bool {
-	if way == simulate.In && a.Taken == simulate.Through && b.Taken == simulate.Through {
-		return false
+// The fates of classes. Two of the same fate do not differ, unless that is manyFates.
+const (
+	isDropped = iota
+	isAccepted
+	isSent    // came for this host, but is sent on: it is compared on the way through
+	manyFates // rejected with some answer, translated …
+	numFates
+)
+
+func (c *differ) fate(k *Class) int {
+	switch {
+	case c.way == simulate.In && k.Taken == simulate.Through:
+		return isSent
+	case k.Verdict == simulate.Drop:
+		return isDropped
+	case k.Verdict == simulate.Accept && len(k.Rewritten) == 0:
+		return isAccepted
 	}
-	return a.Verdict != b.Verdict || a.Verdict == simulate.Reject || a.Verdict == simulate.Queue ||
-		a.Verdict == simulate.Accept && len(a.Rewritten)+len(b.Rewritten) > 0
+	return manyFates
 }
 
 // pair notes the packets of two classes if their outcomes differ.

@@ -21,7 +21,7 @@ const maxRegion = 64
 type region struct {
 	all     [len(wayHooks)]bool
 	boxes   []space.Box // conditions of changed rules
-	nat     bool        // changed rules are in table nat, whose chains may end ways elsewhere
+	policy  bool        // a policy changed
 	late    bool        // changed rules are in a table behind source translation
 	changed bool
 }
@@ -30,7 +30,7 @@ type region struct {
 func (a *alignment) region(before, after *Model) *region {
 	r := &region{}
 	for key, p := range a.chains {
-		r.policy(p)
+		r.chain(p)
 		for i, c := range [...]*rule.Chain{p.old, p.now} {
 			if c == nil {
 				continue
@@ -47,9 +47,9 @@ func (a *alignment) region(before, after *Model) *region {
 	return r
 }
 
-// policy notes a built-in chain whose policy is another one. One that is not
+// chain notes a built-in chain whose policy is another one. One that is not
 // there accepts.
-func (r *region) policy(p chainPair) {
+func (r *region) chain(p chainPair) {
 	var policies [2]rule.Verdict
 	hook := rule.Hook(0)
 	for i, c := range [...]*rule.Chain{p.old, p.now} {
@@ -66,12 +66,11 @@ func (r *region) policy(p chainPair) {
 			r.all[w] = r.all[w] || h == hook
 		}
 	}
-	r.nat = true
+	r.policy = true
 }
 
 func (r *region) add(table string, m *modelRule) {
 	r.changed = true
-	r.nat = r.nat || table == "nat"
 	r.late = r.late || table == "security"
 	for _, b := range m.set.Boxes() {
 		b = b.WithoutLiterals()
@@ -100,7 +99,7 @@ func (r *region) of(w simulate.Way, before, after *Model) space.Set {
 	for _, m := range [...]*Model{before, after} {
 		m.eachTarget(func(x *modelRule) {
 			dims := changedDims(x.rule.Target, r.late)
-			if _, ok := x.rule.Target.(*ext.DNAT); ok && !r.nat {
+			if _, ok := x.rule.Target.(*ext.DNAT); ok && !r.policy {
 				translating = append(translating, x)
 				return
 			}
@@ -174,7 +173,7 @@ func (r *region) translated(x *modelRule, others uint32) (list []space.Box) {
 func (r *region) touched(changing []space.Box, dims uint32) []space.Box {
 	nat := changedDims(&ext.Redirect{}, true)
 	what := freed(r.boxes, dims|nat)
-	if r.nat { // a policy, or where packets go then
+	if r.policy { // wherever packets go then
 		what = []space.Box{{}}
 	}
 	from, ok := unionUpTo(freed(changing, dims))
