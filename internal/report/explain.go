@@ -109,10 +109,19 @@ func (p *explainPrinter) verdict(q *question.Question, r *simulate.Result) {
 		return
 	}
 	p.by(indent, "by ", r.By, r.What, r.Policy)
+	p.leaves(indent, q, r)
 	for i := range r.Ends {
 		if e := &r.Ends[i]; e.Verdict == r.Verdict && e.By != r.By {
 			p.by(indent, "or by ", e.By, e.What, e.Policy)
 		}
+	}
+}
+
+// leaves names the interface of a packet that rules send elsewhere than the
+// question says.
+func (p *explainPrinter) leaves(indent string, q *question.Question, r *simulate.Result) {
+	if out := r.Packet.Out; r.Verdict == simulate.Accept && len(r.Ends) < 2 && out != "" && out != q.Packet.Out {
+		p.wrapped(indent, len(indent), len(indent)+4, "it leaves by "+out, "")
 	}
 }
 

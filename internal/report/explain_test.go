@@ -287,3 +287,24 @@ func TestBreakRule(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainNamesTheWayOut: only where rules sent the packet elsewhere, and for sure.
+func TestExplainNamesTheWayOut(t *testing.T) {
+	q, err := question.Parse("tcp 203.0.113.7 -> 198.51.100.2:80 in eth0 out eth1", question.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		verdict simulate.Verdict
+		out     string
+		says    bool
+	}{{simulate.Accept, "eth2", true}, {simulate.Accept, "eth1", false}, {simulate.Accept, "", false}, {simulate.Drop, "eth2", false}} {
+		var b bytes.Buffer
+		if err := ExplainText(&b, q, &simulate.Result{Verdict: c.verdict, Packet: packet.Packet{Out: c.out}}, ExplainOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "it leaves by "+c.out+"\n") != c.says {
+			t.Errorf("%v out %q:\n%s", c.verdict, c.out, &b)
+		}
+	}
+}
