@@ -19,7 +19,7 @@ func (c *checker) prove(t *Test, p *TestPackets, s *Subject, out *PacketsResult)
 		from = from.Minus(OpenSet(x, s.Family))
 	}
 	if from.IsEmpty() {
-		c.errs.failAt(p.Line, p.Column, "no packet of %s is left here, so that nothing would be tested", FamilyName(s.Family))
+		c.errs.failAt(p.Line, p.Column, "no packet of %s is left here, so that nothing would be tested", s.Family.Name())
 		return
 	}
 	f := proof{checker: c, t: t, p: p, s: s, out: out, fixed: merged(t.Assume, p.Many.Fixed), shown: map[simulate.Place]bool{}}

@@ -75,9 +75,9 @@ func (c *checker) test(t *Test, subjects []*Subject) TestResult {
 func (c *checker) noRules(p *TestPackets, subjects []*Subject) {
 	var sources []string
 	for _, s := range subjects {
-		sources = append(sources, s.Source+" ("+FamilyName(s.Family)+")")
+		sources = append(sources, s.Source+" ("+s.Family.Name()+")")
 	}
-	c.errs.failAt(p.Line, p.Column, "a packet of %s, but there are only the rules of %s: name a file with rules for it too", FamilyName(p.Family()), strings.Join(sources, ", "))
+	c.errs.failAt(p.Line, p.Column, "a packet of %s, but there are only the rules of %s: name a file with rules for it too", p.Family().Name(), strings.Join(sources, ", "))
 }
 
 // FamilyName is "IPv4" or "IPv6".

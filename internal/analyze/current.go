@@ -56,6 +56,13 @@ func (c *current) with(d space.Dim, v *value) *current {
 	return &n
 }
 
+// without gives c with a dimension as it came.
+func (c *current) without(d space.Dim) *current {
+	n := *c
+	n.dims[d], n.changed = nil, n.changed&^(1<<d)
+	return &n
+}
+
 // constant is a value known to be n.
 func constant(d space.Dim, n space.Number, f rule.Family) *value {
 	if d == space.Src || d == space.Dst {
@@ -250,11 +257,7 @@ func (c *current) bytesNow(d space.Dim, f func(uint8) uint8) *current {
 // came that are now in a state for which is answers yes.
 func (c *current) isState(is func(packet.State) bool) space.Set {
 	want := space.Bytes(space.State, func(x uint8) bool { return is(packet.State(x)) })
-	b, ok := space.Box{}.With(space.State, want)
-	if !ok {
-		return space.Set{}
-	}
-	return space.Union(c.before(&b)...)
+	return nowIn(c, space.State, want)
 }
 
 // placeText names rule n (from 0) in atoms about packets that it changed or sent here.

@@ -3,6 +3,7 @@ package analyze
 import (
 	"moat/internal/ext"
 	"moat/internal/netdb"
+	"moat/internal/packet"
 	"moat/internal/rule"
 	"moat/internal/space"
 )
@@ -28,9 +29,9 @@ func protocolWord(number uint8) string {
 	switch number {
 	case 0:
 		return ""
-	case 47:
+	case packet.ProtoGRE:
 		return "gre"
-	case protoICMPv6:
+	case packet.ProtoICMPv6:
 		return "icmpv6"
 	}
 	return netdb.BuiltinProtocolName(number)

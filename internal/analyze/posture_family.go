@@ -121,14 +121,14 @@ func gap(open, shut *world, ports []protoPort) *Finding {
 		return nil
 	}
 	f := &Finding{
-		Place: open.s.RefOf(first.by), Proof: []Ref{shut.s.RefOf(other)}, Because: familyTitle(shut.s.Family) + " drops the same by",
+		Place: open.s.RefOf(first.by), Proof: []Ref{shut.s.RefOf(other)}, Because: shut.s.Family.Name() + " drops the same by",
 		Example: open.example("gets in", first.q, simulate.Accept), subject: open.s,
 	}
 	what := portList(differ)
 	if every {
 		f.Severity, what = Error, "each port of which no rule speaks"
 	}
-	f.Says = fmt.Sprintf("%s lets the world in to what %s drops: %s", familyTitle(open.s.Family), familyTitle(shut.s.Family), what)
+	f.Says = fmt.Sprintf("%s lets the world in to what %s drops: %s", open.s.Family.Name(), shut.s.Family.Name(), what)
 	switch {
 	case every && isPolicy(first.by, "INPUT"):
 		f.Fix = open.closePolicy()
@@ -138,13 +138,6 @@ func gap(open, shut *world, ports []protoPort) *Finding {
 		f.Fix = shut.letPorts(other, differ)
 	}
 	return f
-}
-
-func familyTitle(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
 }
 
 // maxNamed is how many ports a sentence names.

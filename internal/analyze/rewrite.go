@@ -101,7 +101,9 @@ func (r rewriter) bytes(c *current, d space.Dim, f func(uint8) uint8) []effect {
 
 func (r rewriter) ecn(t *ext.ECNTarget, c *current) []effect {
 	apply := func(tos, flags uint8) (uint8, uint8) {
-		p := packet.Packet{TOS: tos, Transport: packet.Transport{Flags: flags}, Known: packet.KnowTOS | packet.KnowFlags, Proto: 6}
+		p := packet.Packet{
+			TOS: tos, Proto: packet.ProtoTCP, Transport: packet.Transport{Flags: flags}, Known: packet.KnowTOS | packet.KnowFlags,
+		}
 		t.Mutate(&p)
 		return p.TOS, p.Transport.Flags
 	}

@@ -38,7 +38,8 @@ func (r rewriter) nat(c *current, n *ext.NATRange, addrs []part, source bool) []
 	if addrs == nil {
 		addrs = r.natAddr(c, n, e)
 	}
-	withPorts := boxOf(space.Proto, space.Bytes(space.Proto, isPortProtocol)).And(boxOf(space.Fragment, space.One(space.Fragment, space.Number{})))
+	withPorts := boxOf(space.Proto, space.Bytes(space.Proto, packet.HasPorts))
+	withPorts = withPorts.And(boxOf(space.Fragment, space.One(space.Fragment, space.Number{})))
 	ports := append(r.natPort(c, n, e, withPorts), part{withPorts.Not(), nil, packet.No})
 	var list []effect
 	for _, a := range addrs {
@@ -71,14 +72,6 @@ func (r rewriter) natEffect(c *current, a, p part, e end) *current {
 	return c.changedBy(r.where)
 }
 
-func isPortProtocol(proto uint8) bool {
-	switch proto {
-	case 6, 17, 33, 132, 136:
-		return true
-	}
-	return false
-}
-
 // nowIn is the packets as they came whose value now is in v.
 func nowIn(c *current, d space.Dim, v space.Values) space.Set {
 	b, ok := space.Box{}.With(d, v)
@@ -106,7 +99,7 @@ func (r rewriter) natAddr(c *current, n *ext.NATRange, e end) []part {
 	if e.source && !n.Random && !n.RandomFully {
 		keeps = in
 		if n.HasPorts {
-			ports := boxOf(space.Proto, space.Bytes(space.Proto, isPortProtocol))
+			ports := boxOf(space.Proto, space.Bytes(space.Proto, packet.HasPorts))
 			keeps = in.And(nowIn(c, e.port, spanOf(e.port, n.Ports)).Or(ports.Not()))
 		}
 	}

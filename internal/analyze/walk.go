@@ -143,13 +143,6 @@ func (w *walker) enterHook(f flow) {
 	w.onward(f)
 }
 
-// without gives c with a dimension as it came.
-func (c *current) without(d space.Dim) *current {
-	n := *c
-	n.dims[d], n.changed = nil, n.changed&^(1<<d)
-	return &n
-}
-
 // onward takes a flow to the next station of its way, or to its end.
 func (w *walker) onward(f flow) {
 	stations := w.m.hooks[f.hook()]
@@ -224,11 +217,10 @@ func (m *Model) filters(w simulate.Way) bool {
 }
 
 // natSet is the packets, as they came, that nat chains see: the first of each
-// connection. What came in by lo
-// was translated when it left.
+// connection. What came in by lo was translated when it left.
 func (w *walker) natSet(f *flow) space.Set {
-	b, _ := space.Box{}.With(space.Proto, space.Bytes(space.Proto, func(x uint8) bool { return x != 1 && x != 58 }))
-	related := f.now.isState(func(s packet.State) bool { return s == packet.Related }).And(space.Of(b))
+	notICMP := boxOf(space.Proto, space.Bytes(space.Proto, func(x uint8) bool { return !packet.IsICMP(x) }))
+	related := f.now.isState(func(s packet.State) bool { return s == packet.Related }).And(notICMP)
 	confirmed := nowIn(f.now, space.Status, space.Bytes(space.Status, func(x uint8) bool { return x&packet.StatusConfirmed != 0 }))
 	set := f.now.isState(func(s packet.State) bool { return s == packet.New }).Minus(confirmed).Or(related)
 	if f.way != simulate.Out {
@@ -362,7 +354,8 @@ func (w *walker) endOfHook(f flow) {
 }
 
 // hop takes one hop from packets that are passed on. Those that have none left,
-// or were sent to all or others on the link, are dropped, which no rule and no policy decides.
+// or were sent to all or others on the link, are dropped, which no rule and no
+// policy decides.
 func (w *walker) hop(f flow, next func(flow)) {
 	if f.phase > 0 || f.way != simulate.Through {
 		next(f)

@@ -43,13 +43,15 @@ func Witness(b space.Box, f rule.Family) (p packet.Packet, doubts []space.Litera
 
 // protocols lists the box's protocols, those first that have the fields which it asks for.
 func protocols(b *space.Box, f rule.Family) (list []space.Number) {
-	icmp := uint8(1)
+	icmp := uint8(packet.ProtoICMP)
 	if f == rule.IPv6 {
-		icmp = 58
+		icmp = packet.ProtoICMPv6
 	}
-	first := []uint8{6, 17, icmp, 132, 33, 136, 47, 50}
+	first := []uint8{
+		packet.ProtoTCP, packet.ProtoUDP, icmp, packet.ProtoSCTP, packet.ProtoDCCP, packet.ProtoUDPLite, packet.ProtoGRE, packet.ProtoESP,
+	}
 	if b.Values(space.ICMP) != nil {
-		first = []uint8{icmp, 6, 17}
+		first = []uint8{icmp, packet.ProtoTCP, packet.ProtoUDP}
 	}
 	v := b.Values(space.Proto)
 	for _, n := range first {
@@ -242,15 +244,15 @@ func PacketAt(at *space.Point, f rule.Family) packet.Packet {
 	if p.Fragment {
 		return p
 	}
-	if isPortProtocol(p.Proto) {
+	if packet.HasPorts(p.Proto) {
 		p.Transport.Src, p.Transport.Dst = uint16(small(space.SPort)), uint16(small(space.DPort))
 		p.Known |= packet.KnowPorts
 	}
 	switch p.Proto {
-	case 6:
+	case packet.ProtoTCP:
 		p.Transport.Flags = uint8(small(space.Flags))
 		p.Known |= packet.KnowFlags
-	case 1, 58:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		p.Transport.Type, p.Transport.Code = uint8(small(space.ICMP)>>8), uint8(small(space.ICMP))
 		p.Known |= packet.KnowICMP
 	}

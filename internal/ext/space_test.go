@@ -34,6 +34,7 @@ func spaced(r *rand.Rand) []Ext {
 	v6 := code
 	v6.V6 = true
 	given := uint16(xtConntrackState*r.IntN(2) | xtConntrackStatus*r.IntN(2) | xtConntrackDirection*r.IntN(2) | xtConntrackProto*r.IntN(2))
+	some, more := nibble(), nibble()
 	ecn := uint8([...]int{xtECNIP, xtECNECE, xtECNCWR, xtECNAll}[r.IntN(4)])
 	return []Ext{
 		&TCP{Src: port(), Dst: port(), Mask: nibble() | 0x10, Comp: nibble(), NotFlags: not()}, &TCP{Src: port(), Dst: port()},
@@ -44,7 +45,7 @@ func spaced(r *rand.Rand) []Ext {
 		&MarkMatch{markValue, markMask, not()}, &ConnMarkMatch{connValue, connMask, not()},
 		&IPRange{addr(), addr(), not(), not()},
 		&HopLimit{Mode: uint8(r.IntN(4)), Value: nibble()}, &HopLimit{Mode: uint8(r.IntN(4)), Value: nibble(), V6: true},
-		&DSCPMatch{nibble(), not()}, &TOSMatch{nibble(), nibble() | nibble(), not()},
+		&DSCPMatch{nibble(), not()}, &TOSMatch{nibble(), some | more, not()},
 		&ECNMatch{Given: ecn, Not: ecn & uint8(r.Uint32()), ECT: uint8(r.IntN(4))},
 		&Length{uint16(r.IntN(8)), uint16(r.IntN(8)), not()}, &PktType{packet.PacketType(r.IntN(4)), not()}, &Comment{"x"},
 	}

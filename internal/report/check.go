@@ -115,7 +115,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func checkFamily(r *analyze.TestResult, p *analyze.PacketsResult) string {
 	for i := range r.Packets {
 		if other := &r.Packets[i]; other.TestPackets == p.TestPackets && other.Subject != p.Subject {
-			return " (" + familyName(p.Subject.Family) + ")"
+			return " (" + p.Subject.Family.Name() + ")"
 		}
 	}
 	return ""

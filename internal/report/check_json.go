@@ -1,8 +1,8 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
+	"strings"
 
 	"moat/internal/analyze"
 )
@@ -72,19 +72,14 @@ func CheckJSON(w io.Writer, source string, results []analyze.TestResult) error {
 		}
 		list = append(list, t)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return writeIndented(w, list)
 }
 
 func jsonPackets(p *analyze.PacketsResult) checkPackets {
 	out := checkPackets{
-		Packet: oneLine(p.Text), Line: p.Line, Family: "ipv4", Rules: p.Subject.Source, Result: p.Outcome.String(),
+		Packet: oneLine(p.Text), Line: p.Line, Family: strings.ToLower(p.Subject.Family.Name()),
+		Rules: p.Subject.Source, Result: p.Outcome.String(),
 		Proved: p.Classes > 0 && p.Outcome == analyze.TestPassed, Classes: p.Classes, Against: []checkExample{}, More: p.More,
-	}
-	if familyName(p.Subject.Family) == "IPv6" {
-		out.Family = "ipv6"
 	}
 	for i := range p.Against {
 		e := &p.Against[i]

@@ -145,7 +145,7 @@ func (e *Explainer) load(f rule.Family) (rules *load.Rules, err error) {
 		}
 	}
 	if told := load.FamilyOf(e.source, e.data); told != load.Auto && told != f && e.Family == load.Auto {
-		return nil, fmt.Errorf("%s has rules of %s, which say nothing of a packet of %s", e.source, familyName(told), familyName(f))
+		return nil, fmt.Errorf("%s has rules of %s, which say nothing of a packet of %s", e.source, told.Name(), f.Name())
 	}
 	return load.Text(e.source, e.data, f)
 }

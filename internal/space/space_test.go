@@ -194,7 +194,8 @@ func TestMasked(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(4, 4))
 	for range 300 {
-		mask := Num(uint32(r.Uint32()) | uint32(r.Uint32()))
+		some, more := r.Uint32(), r.Uint32()
+		mask := Num(some | more)
 		value := Num(r.Uint32())
 		if r.IntN(10) > 0 {
 			value = value.And(mask)
