@@ -49,6 +49,8 @@ var findCases = []struct {
 	{"established in nat", "*nat\n-A POSTROUTING -m conntrack --ctstate ESTABLISHED -j MASQUERADE\nCOMMIT", "impossible POSTROUTING:1"},
 	{"new in nat", "*nat\n-A POSTROUTING -o eth0 -m conntrack --ctstate NEW -j MASQUERADE\nCOMMIT", ""},
 	{"accept before policy accept", "-A OUTPUT -p tcp --dport 80 -j ACCEPT", "useless OUTPUT:1"},
+	{"accept that counts once INPUT's policy is closed", "-A INPUT -p tcp --dport 80 -j ACCEPT\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", ""},
+	{"accept before a last rule that does the same", "-A INPUT -p tcp --dport 80 -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\n-A INPUT -p tcp -j ACCEPT\n-A INPUT -j DROP", "useless INPUT:1, useless INPUT:2"},
 	{"accept before a drop", "-A OUTPUT -p tcp --dport 80 -j ACCEPT\n-A OUTPUT -p tcp --dport 80:81 -j DROP", ""},
 	{"established first for speed", "-P INPUT DROP\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT", ""},
 	{"accept before a log", "-A OUTPUT -p tcp --dport 80 -j ACCEPT\n-A OUTPUT -j LOG", ""},

@@ -312,10 +312,10 @@ func (w *absence) remember(t int32) {
 }
 
 // findUseless finds rules whose packets meet the same fate without them.
-func findUseless(_ *Auditor, s *Subject) (list []Finding) {
+func findUseless(a *Auditor, s *Subject) (list []Finding) {
 	for i := range s.uselessRules() {
 		u := &s.useless[i]
-		if s.isLate(u.Place) {
+		if s.isLate(u.Place) || a.isForClosing(s, u) {
 			continue
 		}
 		f := Finding{Place: s.RefOf(u.Place), Proof: s.proof(u.rollout, u.followers), Because: "its packets go on to"}
@@ -333,6 +333,17 @@ func findUseless(_ *Auditor, s *Subject) (list []Finding) {
 		}
 	}
 	return list
+}
+
+// isForClosing reports whether a rule accepts what an open policy of INPUT would
+// accept too. It is needed as soon as the policy is closed, which is what another
+// finding asks for: who did both would lock out what the rule is for.
+func (a *Auditor) isForClosing(s *Subject, u *useless) bool {
+	if !u.policy || u.Table != "filter" || u.rollout.base.Name != "INPUT" || u.rollout.visits[u.visits[0]].fate != rule.Accept.Name() {
+		return false
+	}
+	_, open := a.world(s).openPolicy()
+	return open
 }
 
 // uselessExample is a packet that the rule decides, and whose fate is the same

@@ -16,7 +16,7 @@ import (
 // ports of which no rule speaks get in, and nothing but the policy decides it.
 func findOpenPolicies(a *Auditor, s *Subject) (list []Finding) {
 	w := a.world(s)
-	if door, open := w.anyPort(); open && isPolicy(door.by, "INPUT") {
+	if door, open := w.openPolicy(); open {
 		f := Finding{
 			Place: s.Ref("filter", "INPUT", 0), Says: "any new connection that no rule speaks of gets in by the policy",
 			Example: w.example("gets in", door.q, simulate.Accept), Fix: w.closePolicy(),
@@ -34,6 +34,12 @@ func findOpenPolicies(a *Auditor, s *Subject) (list []Finding) {
 		list = append(list, *f)
 	}
 	return list
+}
+
+// openPolicy reports whether connections get in by INPUT's policy.
+func (w *world) openPolicy() (door opened, open bool) {
+	door, open = w.anyPort()
+	return door, open && isPolicy(door.by, "INPUT")
 }
 
 // anyPort reports whether connections to ports that no rule names get in from
@@ -72,7 +78,9 @@ func (w *world) closePolicy() *Fix {
 	if w.s.Family == rule.IPv6 {
 		need(w.neighbour(135, in), "-p ipv6-icmp -j ACCEPT")
 	}
-	need(w.fresh("tcp", w.sources[0], sshPort, in), "-p tcp -m tcp --dport 22 -j ACCEPT")
+	if by, lets := w.lets(w.fresh("tcp", w.sources[0], sshPort, in)); lets && isPolicy(by, "INPUT") { // a rule that drops it is meant so
+		lines = append(lines, "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT")
+	}
 	lines = append(lines, "-P INPUT DROP")
 	return w.fix("drops what no rule lets in, and keeps ssh; let in before what else the host serves", func(after *world) bool {
 		_, tcp := after.closed("tcp", w.free[0])

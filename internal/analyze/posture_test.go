@@ -86,6 +86,24 @@ func TestOpenPoliciesAreFound(t *testing.T) {
 	})
 }
 
+// TestClosingAPolicyOpensNoSSH: the fix keeps ssh where the policy lets it in, and
+// adds no rule for it behind one that decides.
+func TestClosingAPolicyOpensNoSSH(t *testing.T) {
+	for rules, keeps := range map[string]bool{
+		open: true,
+		open + "-A INPUT -p tcp --dport 22 -j DROP\n":   false,
+		open + "-A INPUT -p tcp --dport 22 -j ACCEPT\n": false,
+	} {
+		list := audit(t, AuditInput{Subjects: []*Subject{whole(t, rule.IPv4, rules)}}, "policy-accept")
+		if len(list) != 1 || list[0].Fix == nil {
+			t.Fatalf("%s: %+v", rules, list)
+		}
+		if got := strings.Contains(strings.Join(list[0].Fix.Commands, "\n"), "--dport 22"); got != keeps {
+			t.Errorf("%s: %q", rules, list[0].Fix.Commands)
+		}
+	}
+}
+
 func TestMissingLoopbackIsFound(t *testing.T) {
 	without := strings.Replace(basis, "-A INPUT -i lo -j ACCEPT\n", "", 1)
 	checkPosture(t, "no-loopback", []postureCase{
