@@ -175,12 +175,8 @@ func (t *Test) missing(s *Subject) (missing bool, nearest string) {
 		return false, ""
 	}
 	var all []string
-	for _, table := range s.Tables {
-		for _, chain := range table.Chains {
-			for _, r := range chain.Rules {
-				all = append(all, comments(r)...)
-			}
-		}
+	for r := range s.eachRule() {
+		all = append(all, comments(r)...)
 	}
 	if slices.Contains(all, t.DecidedBy) {
 		return false, ""

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -34,7 +35,7 @@ type world struct {
 	made    map[string]*question.Question
 }
 
-// World gives the world of a ruleset.
+// world gives the world of a ruleset.
 func (a *Auditor) world(s *Subject) *world {
 	if s.world == nil {
 		s.world = newWorld(a, s)
@@ -142,7 +143,7 @@ func freePorts(s *Subject) (free []uint16) {
 }
 
 // eachRule gives all rules of all tables.
-func (s *Subject) eachRule() func(func(*rule.Rule) bool) {
+func (s *Subject) eachRule() iter.Seq[*rule.Rule] {
 	return func(yield func(*rule.Rule) bool) {
 		for _, t := range s.Tables {
 			for _, c := range t.Chains {
@@ -263,8 +264,8 @@ func isPatience(d *simulate.Doubt) bool {
 	return false
 }
 
-// localType is the bit of LOCAL among the types of match addrtype: 1 << RTN_LOCAL.
-const localType = 1 << 2
+// localType is the bit of LOCAL among the types of match addrtype.
+const localType = 1 << packet.AddressLocal
 
 // asksLocal reports whether all that a rule asks of address types is whether the
 // destination is local.

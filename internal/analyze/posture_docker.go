@@ -83,7 +83,7 @@ func (w *world) published() (list []published) {
 	}
 	for i, r := range t.Chain("DOCKER").Rules {
 		dnat, ok := r.Target.(*ext.DNAT)
-		proto := map[uint16]string{6: "tcp", 17: "udp"}[r.Proto.Number]
+		proto := map[uint16]string{packet.ProtoTCP: "tcp", packet.ProtoUDP: "udp"}[r.Proto.Number]
 		if !ok || proto == "" || !r.Dst.IsAny() {
 			continue
 		}

@@ -86,7 +86,7 @@ func (w *world) replace(says string, door opened, r *rule.Rule) *Fix {
 	op := w.s.replaceOp(door.by, r)
 	answers := *door.q
 	answers.Packet.Connection.State = packet.Established
-	if answers.Packet.Proto == 6 {
+	if answers.Packet.Proto == packet.ProtoTCP {
 		answers.Packet.Transport.Flags = 16
 	}
 	return w.s.Fix(says, op, func(after *Subject) bool {
@@ -113,7 +113,7 @@ func (w *world) anyAnswer(at simulate.Place, r *rule.Rule) *Finding {
 		}
 	}
 	proto := "tcp"
-	if r.Proto.Is(17) {
+	if r.Proto.Is(packet.ProtoUDP) {
 		proto = "udp"
 	}
 	door, open := w.openBy(func(src netip.Addr) *question.Question {
@@ -140,7 +140,7 @@ func (w *world) anyAnswer(at simulate.Place, r *rule.Rule) *Finding {
 // answerPort is a source port that a rule asks for, if it asks for one and takes
 // nearly every destination port.
 func answerPort(r *rule.Rule) (from uint16, ok bool) {
-	if !r.Proto.Is(6) && !r.Proto.Is(17) {
+	if !r.Proto.Is(packet.ProtoTCP) && !r.Proto.Is(packet.ProtoUDP) {
 		return 0, false
 	}
 	for _, m := range r.Matches {

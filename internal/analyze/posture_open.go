@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"moat/internal/host"
+	"moat/internal/packet"
 	"moat/internal/simulate"
 )
 
@@ -114,9 +115,9 @@ func (w *world) closePorts(by simulate.Place, group []service) *Fix {
 
 // listener finds the program that a port of the world's address belongs to.
 func (a *Auditor) listener(w *world, proto string, port uint16) *host.Listener {
-	number := uint8(6)
+	number := uint8(packet.ProtoTCP)
 	if proto == "udp" {
-		number = 17
+		number = packet.ProtoUDP
 	}
 	any := netip.IPv4Unspecified()
 	if w.own.Is6() {

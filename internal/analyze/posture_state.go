@@ -63,13 +63,13 @@ func (s *Subject) allowsLoopback(chain string) bool {
 // itself, whatever the port.
 func (w *world) refusesItself(chain string) (by simulate.Place, first *question.Question, yes bool) {
 	for _, port := range w.free {
-		for _, proto := range [...]uint8{6, 17} {
+		for _, proto := range [...]uint8{packet.ProtoTCP, packet.ProtoUDP} {
 			q := w.toItself()
 			q.Packet.Transport.Dst = port
 			if chain == "OUTPUT" {
 				q.Way, q.Packet.In, q.Packet.Out = simulate.Out, "", "lo"
 			}
-			if q.Packet.Proto = proto; proto == 17 {
+			if q.Packet.Proto = proto; proto == packet.ProtoUDP {
 				q.Packet.Known &^= packet.KnowFlags
 				q.Packet.Transport.Flags = 0
 			}

@@ -54,11 +54,7 @@ func (b *Box) smallest() Dim {
 		if Count(v) > maxFiled {
 			return
 		}
-		size := 0.0
-		for lo, hi := range Runs(v) {
-			n := hi.Sub(lo)
-			size += float64(n.Hi)*0x1p64 + float64(n.Lo) + 1
-		}
+		size := sizeOf(v)
 		if d.isName() && size < 0x1p112 { // names, or names that begin alike
 			size = nameShare * 0x1p120
 		}

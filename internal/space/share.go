@@ -12,15 +12,20 @@ func Disjoint(boxes []Box) Set { return Set{boxes} }
 func (b *Box) Share() float64 {
 	part := 1.0
 	b.Dims(func(d Dim, v Values) {
-		size := 0.0
-		for lo, hi := range Runs(v) {
-			n := hi.Sub(lo)
-			size += float64(n.Hi)*0x1p64 + float64(n.Lo) + 1
-		}
+		size := sizeOf(v)
 		if d.isName() {
 			size = max(size, 0x1p88)
 		}
 		part *= size / math.Exp2(float64(width(d, v)))
 	})
 	return math.Ldexp(part, -len(b.lits))
+}
+
+// sizeOf is about how many values there are; v may not be nil.
+func sizeOf(v Values) (size float64) {
+	for lo, hi := range Runs(v) {
+		n := hi.Sub(lo)
+		size += float64(n.Hi)*0x1p64 + float64(n.Lo) + 1
+	}
+	return size
 }
