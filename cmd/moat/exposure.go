@@ -86,7 +86,7 @@ func (f *exposureFlags) input() (in analyze.AuditInput, err error) {
 	for i, s := range in.Subjects {
 		for _, other := range in.Subjects[:i] {
 			if s.Family == other.Family {
-				return in, fmt.Errorf("%s and %s are both rules of %s: one file of each family", other.Source, s.Source, analyze.FamilyName(s.Family))
+				return in, fmt.Errorf("%s and %s are both rules of %s: one file of each family", other.Source, s.Source, s.Family.Name())
 			}
 		}
 	}

@@ -130,7 +130,7 @@ func keepNatural(p, natural *space.Point, b *space.Box) {
 func (f *rollout) usual(b *space.Box, below int32) (left space.Box, some bool) {
 	fresh, ok := b.With(space.State, space.One(space.State, space.Num(packet.New)))
 	if ok {
-		if tcp, ok := fresh.With(space.Proto, space.One(space.Proto, space.Num(protoTCP))); ok {
+		if tcp, ok := fresh.With(space.Proto, space.One(space.Proto, space.Num(packet.ProtoTCP))); ok {
 			if left, some = f.leftOf(&tcp, below); some {
 				return left, true
 			}

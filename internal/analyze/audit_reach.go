@@ -93,7 +93,7 @@ func (f *rollout) plainPoint() space.Point {
 		src, dst = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, 15: 7}), netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: 2})
 	}
 	p.At[space.Src], p.At[space.Dst] = space.AddrNumber(src), space.AddrNumber(dst)
-	p.At[space.Proto], p.At[space.DPort] = space.Num(protoTCP), space.Num(80)
+	p.At[space.Proto], p.At[space.DPort] = space.Num(packet.ProtoTCP), space.Num(80)
 	f.place(&p)
 	return p
 }

@@ -363,21 +363,6 @@ func remembers(m rule.Match) bool {
 	return !decided
 }
 
-// take is the first take that has a point from take number from on; -1 for none.
-func (f *rollout) take(p *space.Point, from int32) int32 {
-	if from == 0 {
-		return int32(f.index.First(p, len(f.takes)))
-	}
-	b := pointBox(p, f.s.Family)
-	list := f.index.Meeting(nil, &b)
-	for _, i := range list[sort.Search(len(list), func(i int) bool { return list[i] >= from }):] {
-		if f.takes[i].Has(p) {
-			return i
-		}
-	}
-	return -1
-}
-
 // pointBox is a box of one point, whatever its atoms are.
 func pointBox(p *space.Point, f rule.Family) space.Box {
 	var b space.Box

@@ -80,14 +80,6 @@ func (c *checker) noRules(p *TestPackets, subjects []*Subject) {
 	c.errs.failAt(p.Line, p.Column, "a packet of %s, but there are only the rules of %s: name a file with rules for it too", p.Family().Name(), strings.Join(sources, ", "))
 }
 
-// FamilyName is "IPv4" or "IPv6".
-func FamilyName(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
-
 func (c *checker) packets(t *Test, p *TestPackets, s *Subject) PacketsResult {
 	out := PacketsResult{TestPackets: p, Subject: s}
 	if p.One == nil {

@@ -11,20 +11,6 @@ import (
 	"moat/internal/space"
 )
 
-// Numbers of protocols whose header has a dimension of space.
-const (
-	protoTCP     = 6
-	protoUDP     = 17
-	protoDCCP    = 33
-	protoICMP    = 1
-	protoICMPv6  = 58
-	protoSCTP    = 132
-	protoUDPLite = 136
-)
-
-// portProtocols have ports but no other field that a condition of a set names.
-var portProtocols = [...]uint8{protoUDP, protoDCCP, protoSCTP, protoUDPLite}
-
 // RangeSet is the set of packets that a range means in a family, on the range's
 // way. A packet has the interfaces of its way and no other. What connection
 // tracking knows of the first packet of a connection is set for packets that
@@ -192,15 +178,15 @@ func transportSet(r *question.Range, f rule.Family) space.Set {
 		}
 	}
 	if r.Fragment != packet.Yes {
-		icmp := uint8(protoICMP)
+		icmp := uint8(packet.ProtoICMP)
 		if f == rule.IPv6 {
-			icmp = protoICMPv6
+			icmp = packet.ProtoICMPv6
 		}
 		src, dst := spanValues(space.SPort, r.SrcPort), spanValues(space.DPort, r.DstPort)
-		add(justOne(space.Proto, protoTCP), src, dst, spanValues(space.Flags, r.Flags))
-		add(protoValues(portProtocols[:]...), src, dst)
+		add(justOne(space.Proto, packet.ProtoTCP), src, dst, spanValues(space.Flags, r.Flags))
+		add(portsOnly(), src, dst)
 		add(justOne(space.Proto, uint64(icmp)), nil, nil, nil, typeValues(r.Types))
-		add(space.Complement(space.Proto, protoValues(append([]uint8{protoTCP, icmp}, portProtocols[:]...)...)))
+		add(space.Complement(space.Proto, space.Or(protoValues(packet.ProtoTCP, icmp), portsOnly())))
 	}
 	if r.Fragment != packet.No {
 		b, _ := space.Box{}.With(space.Fragment, justOne(space.Fragment, 1))
@@ -211,6 +197,12 @@ func transportSet(r *question.Range, f rule.Family) space.Set {
 
 func protoValues(list ...uint8) space.Values {
 	return space.Bytes(space.Proto, func(n uint8) bool { return slices.Contains(list, n) })
+}
+
+// portsOnly are the protocols that have ports but no other field that a
+// condition of a set names.
+func portsOnly() space.Values {
+	return space.Bytes(space.Proto, func(n uint8) bool { return packet.HasPorts(n) && n != packet.ProtoTCP })
 }
 
 func typeValues(list []question.ICMPType) (v space.Values) {

@@ -50,7 +50,7 @@ func (c *Change) Closes() bool {
 func NewDiff(old, now *Subject) (*Diff, error) {
 	if old.Family != now.Family {
 		return nil, fmt.Errorf("%s has rules of %s and %s of %s: rules of one family can be compared",
-			old.Source, FamilyName(old.Family), now.Source, FamilyName(now.Family))
+			old.Source, old.Family.Name(), now.Source, now.Family.Name())
 	}
 	d := &Diff{Old: old, New: now}
 	a := align(old.Ruleset, now.Ruleset)

@@ -260,9 +260,9 @@ func Real(f rule.Family, whole bool) space.Set {
 		protos space.Values
 		zero   []space.Dim
 	}
-	icmp := protoValues(1, 58)
-	ports := protoValues(portProtocols[:]...)
-	tcp := protoValues(protoTCP)
+	icmp := space.Bytes(space.Proto, packet.IsICMP)
+	ports := portsOnly()
+	tcp := protoValues(packet.ProtoTCP)
 	rest := space.Complement(space.Proto, space.Or(space.Or(icmp, ports), tcp))
 	first, later := justOne(space.Fragment, 0), justOne(space.Fragment, 1)
 	header := []space.Dim{space.SPort, space.DPort, space.Flags, space.ICMP}

@@ -9,6 +9,7 @@ import (
 
 	"moat/internal/ext"
 	"moat/internal/host"
+	"moat/internal/packet"
 	"moat/internal/rule"
 	"moat/internal/simulate"
 	"moat/internal/space"
@@ -315,7 +316,7 @@ func outside(w simulate.Way, f rule.Family) space.Set {
 	}
 	b, _ = b.With(space.TTL, space.Span(space.TTL, space.Num(2), space.Num(255)))
 	s = s.And(space.Of(b))
-	tcp := boxOf(space.Proto, protoValues(protoTCP))
+	tcp := boxOf(space.Proto, protoValues(packet.ProtoTCP))
 	syn := boxOf(space.Flags, justOne(space.Flags, 2))
 	return s.And(tcp).And(syn).Or(s.Minus(tcp))
 }

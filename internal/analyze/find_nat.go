@@ -227,11 +227,11 @@ func (s *Subject) letIn(t *dnatRule, filter *rollout, e *Example) *Fix {
 	}
 	if t.to.HasPorts && !r.Proto.Not {
 		switch r.Proto.Number {
-		case protoTCP:
+		case packet.ProtoTCP:
 			m, _ := ext.Find(ext.Match, "tcp", s.Family).New(s.Family).(*ext.TCP)
 			m.Dst.Range = t.to.Ports
 			r.Matches = []rule.Match{m}
-		case protoUDP:
+		case packet.ProtoUDP:
 			m, _ := ext.Find(ext.Match, "udp", s.Family).New(s.Family).(*ext.UDP)
 			m.Dst.Range = t.to.Ports
 			r.Matches = []rule.Match{m}

@@ -2,7 +2,6 @@ package host
 
 import (
 	"net/netip"
-	"strings"
 	"sync"
 
 	"moat/internal/packet"
@@ -108,22 +107,6 @@ func (f *Facts) Interface(name string) *Interface {
 		}
 	}
 	return nil
-}
-
-// IsBridge reports whether it is a bridge.
-func (i *Interface) IsBridge() bool { return i.Kind == "bridge" }
-
-// IsVeth reports whether it is one end of a pair, as containers have them.
-func (i *Interface) IsVeth() bool { return i.Kind == "veth" }
-
-// IsDocker reports whether it is a bridge with a name that Docker gives:
-// docker0, docker_gwbridge, or br- and the first 12 digits of a network's id.
-func (i *Interface) IsDocker() bool {
-	if !i.IsBridge() {
-		return false
-	}
-	id, ok := strings.CutPrefix(i.Name, "br-")
-	return i.Name == "docker0" || i.Name == "docker_gwbridge" || ok && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 // Owns reports whether a is an address of this host.

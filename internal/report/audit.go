@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"moat/internal/analyze"
-	"moat/internal/rule"
 )
 
 // AuditOptions say how an audit's findings are printed.
@@ -75,19 +74,12 @@ func (p *auditPrinter) heading(r *analyze.Report, f *analyze.Finding) string {
 		return h
 	}
 	if len(r.Subjects) > 1 {
-		h = familyName(place.Family) + ", " + h
+		h = place.Family.Name() + ", " + h
 	}
 	if place.File != "" && len(r.Subjects) > 1 {
 		h += " (" + place.File + ")"
 	}
 	return h
-}
-
-func familyName(f rule.Family) string {
-	if f == rule.IPv6 {
-		return "IPv6"
-	}
-	return "IPv4"
 }
 
 // finding writes one finding: what and where, then why, example and fix, each

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 
 	"moat/internal/analyze"
@@ -84,10 +83,7 @@ func AuditJSON(w io.Writer, r *analyze.Report) error {
 		out.Rulesets = append(out.Rulesets, n)
 	}
 	out.Summary = auditSummary{r.Count(analyze.Error), r.Count(analyze.Warning), r.Count(analyze.Note), r.Silenced()}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return writeIndented(w, out)
 }
 
 func findingJSON(f *analyze.Finding) auditFinding {

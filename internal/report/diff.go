@@ -103,7 +103,7 @@ func fateWords(v simulate.Verdict, by analyze.Ref) string {
 }
 
 func (p *diffPrinter) summary() string {
-	names := familyName(p.d.Old.Family) + ", " + p.d.Old.Source + " and " + p.d.New.Source
+	names := p.d.Old.Family.Name() + ", " + p.d.Old.Source + " and " + p.d.New.Source
 	if len(p.d.Changes) == 0 {
 		return "same behaviour (" + names + "): proved for all packets to, through and from this host"
 	}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 	"strings"
 
@@ -60,7 +59,7 @@ func DiffJSON(w io.Writer, d *analyze.Diff, o DiffOptions) error {
 			out.Lines = append(out.Lines, diffLine{l.Added, table, chain, l.Line})
 		}
 	}
-	return indentedJSON(w, out)
+	return writeIndented(w, out)
 }
 
 func changeJSON(d *analyze.Diff, c *analyze.Change) diffChange {
@@ -86,12 +85,4 @@ func decidedJSON(r analyze.Ref) *auditPlace {
 	}
 	p := placeJSON(r)
 	return &p
-}
-
-// indentedJSON writes a value over several lines.
-func indentedJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

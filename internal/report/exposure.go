@@ -70,7 +70,7 @@ func (t *exposureTable) rows(forwarded bool) (rows []exposureRow) {
 		}
 		rows[same].families = append(rows[same].families, r.families...)
 		if rows[same].by != r.by {
-			rows[same].by += "; " + familyName(o.Subject.Family) + " " + r.by
+			rows[same].by += "; " + o.Subject.Family.Name() + " " + r.by
 		}
 	}
 	return rows
@@ -214,7 +214,7 @@ func (t *exposureTable) write(out *bytes.Buffer, rows []exposureRow, from string
 		if families {
 			word := "both"
 			if len(r.families) == 1 {
-				word = familyName(r.families[0])
+				word = r.families[0].Name()
 			}
 			line = append([]string{word}, line...)
 		}
@@ -250,7 +250,7 @@ func (t *exposureTable) rest(out *bytes.Buffer) {
 	for _, s := range t.e.Subjects {
 		name := ""
 		if len(t.e.Subjects) > 1 {
-			name = " (" + familyName(s.Family) + ")"
+			name = " (" + s.Family.Name() + ")"
 		}
 		at := slices.IndexFunc(t.e.Rest, func(r analyze.Rest) bool { return r.Subject == s })
 		if at < 0 {

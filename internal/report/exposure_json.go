@@ -63,5 +63,5 @@ func ExposureJSON(w io.Writer, e *analyze.Exposure, o ExposureOptions) error {
 	for _, r := range e.Rest {
 		out.Rest = append(out.Rest, exposureRest{r.Subject.Family.String(), r.Verdict.String(), placeJSON(r.By)})
 	}
-	return indentedJSON(w, out)
+	return writeIndented(w, out)
 }
