@@ -147,7 +147,8 @@ func (p *parser) protocolNumber(t token, name string) (uint32, error) {
 	if name == "gre" { // also without /etc/protocols
 		return packet.ProtoGRE, nil
 	}
-	return 0, t.errorf("%q is no protocol (tcp, udp, icmp, icmpv6, another name of /etc/protocols, or a number from 0 to 255); a question begins with one", name)
+	return 0, t.errorf("%q is no protocol (tcp, udp, icmp, icmpv6, another name of /etc/protocols, or a number from 0 to 255); "+
+		"a question begins with one", name)
 }
 
 // noAny refuses "any" where one packet is asked for.

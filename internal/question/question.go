@@ -93,8 +93,14 @@ func (p *parser) isOne() bool {
 			return false
 		}
 	}
-	if packet.IsICMP(uint8(number)) && (len(r.Types) != 1 || r.Types[0].CodeFrom != r.Types[0].CodeTo && hasCodes(r.Family == rule.IPv6, r.Types[0].Type)) {
-		return false
+	if packet.IsICMP(uint8(number)) {
+		if len(r.Types) != 1 {
+			return false
+		}
+		t := r.Types[0]
+		if t.CodeFrom != t.CodeTo && hasCodes(r.Family == rule.IPv6, t.Type) {
+			return false
+		}
 	}
 	return len(r.States) <= 1 && !p.any && (r.DstPort != nil || !packet.HasPorts(uint8(number)) || p.has("frag"))
 }

@@ -133,7 +133,10 @@ func noRoute(a netip.Addr) error {
 // broadcast knows the host's own broadcast addresses, which look like any other.
 func (q *Question) broadcast(h packet.Host) {
 	p := &q.Packet
-	if t, known := h.AddressType(p.Dst, ""); known && t == packet.AddressBroadcast && q.Way != simulate.Out && p.Has(packet.KnowPacketType) && p.PacketType == packet.ToHost {
+	if q.Way == simulate.Out || !p.Has(packet.KnowPacketType) || p.PacketType != packet.ToHost {
+		return
+	}
+	if t, known := h.AddressType(p.Dst, ""); known && t == packet.AddressBroadcast {
 		p.PacketType = packet.ToBroadcast
 	}
 }

@@ -24,12 +24,30 @@ var words = []word{
 	{name: "out", value: "INTERFACE", ranges: true, read: (*parser).readOut, help: "it leaves by this interface"},
 	{name: "hook", value: "INPUT|FORWARD|OUTPUT", ranges: true, read: (*parser).readHook, help: "it is for this host, goes through it, or is from it"},
 	{name: "state", value: "NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED", ranges: true, read: (*parser).readState, help: "state of its connection"},
-	{name: "flags", value: "FLAG[,FLAG...]|NONE|ALL", ranges: true, transport: true, protocols: []uint8{packet.ProtoTCP}, read: (*parser).readFlags, help: "exactly these TCP flags are on"},
-	{name: "type", value: "NAME|NUMBER[/CODE]", ranges: true, transport: true, protocols: []uint8{packet.ProtoICMP, packet.ProtoICMPv6}, read: (*parser).readType, help: "ICMP type, by the names of --icmp-type"},
-	{name: "code", value: "NUMBER", ranges: true, transport: true, protocols: []uint8{packet.ProtoICMP, packet.ProtoICMPv6}, read: (*parser).readCode, help: "ICMP code"},
-	{name: "spi", value: "NUMBER", transport: true, protocols: []uint8{packet.ProtoESP, packet.ProtoAH}, read: (*parser).readSPI, help: "security parameter index"},
-	{name: "chunks", value: "TYPE[,TYPE...]", transport: true, protocols: []uint8{packet.ProtoSCTP}, read: (*parser).readChunks, help: "SCTP chunks in the packet"},
-	{name: "option", value: "NUMBER[,NUMBER...]|none", transport: true, protocols: []uint8{packet.ProtoTCP}, read: (*parser).readOption, help: "the packet has these TCP options and no others"},
+	{
+		name: "flags", value: "FLAG[,FLAG...]|NONE|ALL", ranges: true, transport: true, protocols: []uint8{packet.ProtoTCP},
+		read: (*parser).readFlags, help: "exactly these TCP flags are on",
+	},
+	{
+		name: "type", value: "NAME|NUMBER[/CODE]", ranges: true, transport: true, protocols: []uint8{packet.ProtoICMP, packet.ProtoICMPv6},
+		read: (*parser).readType, help: "ICMP type, by the names of --icmp-type",
+	},
+	{
+		name: "code", value: "NUMBER", ranges: true, transport: true, protocols: []uint8{packet.ProtoICMP, packet.ProtoICMPv6},
+		read: (*parser).readCode, help: "ICMP code",
+	},
+	{
+		name: "spi", value: "NUMBER", transport: true, protocols: []uint8{packet.ProtoESP, packet.ProtoAH},
+		read: (*parser).readSPI, help: "security parameter index",
+	},
+	{
+		name: "chunks", value: "TYPE[,TYPE...]", transport: true, protocols: []uint8{packet.ProtoSCTP},
+		read: (*parser).readChunks, help: "SCTP chunks in the packet",
+	},
+	{
+		name: "option", value: "NUMBER[,NUMBER...]|none", transport: true, protocols: []uint8{packet.ProtoTCP},
+		read: (*parser).readOption, help: "the packet has these TCP options and no others",
+	},
 	{name: "mss", value: "NUMBER", transport: true, protocols: []uint8{packet.ProtoTCP}, read: (*parser).readMSS, help: "TCP option MSS"},
 	{name: "mark", value: "NUMBER", ranges: true, read: (*parser).readMark, help: "firewall mark of the packet"},
 	{name: "connmark", value: "NUMBER", ranges: true, read: (*parser).readConnMark, help: "mark of the connection"},

@@ -147,7 +147,8 @@ func (m *mixer) services(n int) {
 		case 4:
 			m.add("filter", "services", "-s %v -p tcp -m tcp --dport %d -j REJECT --reject-with tcp-reset", m.prefix(), m.port())
 		default:
-			m.add("filter", "services", "-s %v -p tcp -m tcp --dport %d -m conntrack --ctstate NEW -m comment --comment \"service %d\" -j ACCEPT", m.prefix(), m.port(), i)
+			m.add("filter", "services", "-s %v -p tcp -m tcp --dport %d -m conntrack --ctstate NEW"+
+				" -m comment --comment \"service %d\" -j ACCEPT", m.prefix(), m.port(), i)
 		}
 	}
 }
