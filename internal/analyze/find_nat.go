@@ -3,6 +3,7 @@ package analyze
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"moat/internal/change"
 	"moat/internal/ext"
@@ -97,9 +98,16 @@ func (s *Subject) filterOf(t *dnatRule) *rollout {
 	return nil
 }
 
-// owns says whether an address is the host's.
+// owns says whether an address is the host's. Without a host to ask, one that a
+// rule of FORWARD alone names by itself is another's.
 func (s *Subject) owns(a netip.Addr) packet.Answer {
-	if s.host == nil || !a.IsValid() {
+	if !a.IsValid() {
+		return packet.Unknown
+	}
+	if s.host == nil {
+		if s.namesBeyond(a) {
+			return packet.No
+		}
 		return packet.Unknown
 	}
 	r, known := s.host.Route(&packet.Packet{Family: s.Family, Dst: a})
@@ -107,6 +115,16 @@ func (s *Subject) owns(a netip.Addr) packet.Answer {
 		return packet.Unknown
 	}
 	return packet.Of(r.Local)
+}
+
+// namesBeyond reports whether a rule to which only packets come that are passed on
+// is for one address. A network would not do: the host has an address in it too.
+func (s *Subject) namesBeyond(a netip.Addr) bool {
+	is := func(x rule.Address) bool { return !x.Not && x.IP == a && x.PrefixLen() == a.BitLen() }
+	here := s.rulesOf("INPUT")
+	return slices.ContainsFunc(s.rulesOf("FORWARD"), func(r *rule.Rule) bool {
+		return (is(r.Dst) || is(r.Src)) && !slices.Contains(here, r)
+	})
 }
 
 // dropsAll reports whether a chain of the filter accepts no first packet of a
