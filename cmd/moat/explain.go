@@ -19,7 +19,7 @@ import (
 
 // explainFlags are what moat explain was told.
 type explainFlags struct {
-	rules string
+	rules []string // one at most
 	v6    bool
 	json  bool
 	batch bool
@@ -66,7 +66,7 @@ passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 		return exitCode(exitTrouble)
 	})
 	flags := cmd.Flags()
-	flags.StringVar(&f.rules, "rules", "", "a `FILE` in iptables-save's format, or - for standard input, in place of the live rules")
+	flags.StringArrayVar(&f.rules, "rules", nil, "a `FILE` in iptables-save's format, or - for standard input, in place of the live rules")
 	flags.BoolVarP(&f.v6, "ipv6", "6", false, "ask about the rules of ip6tables")
 	flags.BoolVar(&f.json, "json", false, "print a JSON object")
 	flags.BoolVar(&f.batch, "batch", false, "read a packet a line from standard input and print a JSON object for each")
@@ -78,8 +78,15 @@ passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 // file, 1 when the rules cannot be had.
 func (f *explainFlags) run(out io.Writer, in io.Reader, args []string) (code int, err error) {
 	file, isFile := out.(*os.File)
+	switch {
+	case len(f.rules) == 1 && f.rules[0] == "":
+		return exitTrouble, errors.New("--rules is given without a file's name; leave it out to ask the live rules")
+	case len(f.rules) > 1:
+		return exitTrouble, fmt.Errorf("a packet is asked of one ruleset, and --rules names %d: %s", len(f.rules), strings.Join(f.rules, ", "))
+	}
+	rules := strings.Join(f.rules, "")
 	e := report.Explainer{
-		File: f.rules, In: in, JSON: f.json, Trace: f.trace, Color: isFile && isTerminal(file),
+		File: rules, In: in, JSON: f.json, Trace: f.trace, Color: isFile && isTerminal(file),
 		Host: func() (packet.Host, error) { return host.Read() },
 	}
 	if f.v6 {
@@ -88,7 +95,7 @@ func (f *explainFlags) run(out io.Writer, in io.Reader, args []string) (code int
 	switch {
 	case f.batch && len(args) > 0:
 		return exitTrouble, errors.New("--batch reads packets from standard input: none stands on the command line")
-	case f.batch && f.rules == load.Stdin:
+	case f.batch && rules == load.Stdin:
 		return exitTrouble, errors.New("--batch reads packets from standard input: --rules needs a file")
 	case f.batch:
 		wrong, err := e.Batch(out, in)
