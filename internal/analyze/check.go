@@ -90,9 +90,9 @@ const ByPolicy = "policy"
 type TestOutcome uint8
 
 const (
-	TestPassed  TestOutcome = iota
-	TestUnknown             // it hangs on what no packet decides
-	TestFailed
+	TestPassed  TestOutcome = iota // all packets are as expected
+	TestUnknown                    // it hangs on what no packet decides
+	TestFailed                     // a packet is not as expected
 )
 
 // String is "pass", "unknown" or "fail".

@@ -17,6 +17,7 @@ type protoPort struct {
 	port  uint16
 }
 
+// String is "tcp 22".
 func (p protoPort) String() string { return fmt.Sprintf("%s %d", p.proto, p.port) }
 
 // findFamilyGaps compares what the world may open by IPv4 and by IPv6. A family

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -248,6 +249,8 @@ func (g *generator) matchICMP() string {
 		"echo-request", "echo-reply", "any", "3", "3/1", "8/0", "8/2", "redirect", "time-exceeded", "ttl-zero-during-transit", "13",
 	})
 }
+
+func addrLess(a, b string) bool { return netip.MustParseAddr(a).Less(netip.MustParseAddr(b)) }
 
 func (g *generator) matchIPRange() string {
 	a, b := g.anyAddress(), g.anyAddress()

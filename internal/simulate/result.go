@@ -10,10 +10,10 @@ type Verdict uint8
 
 const (
 	Unknown Verdict = iota // it hangs on what the question does not tell
-	Accept
-	Drop
-	Reject // dropped, and the sender is told
-	Queue  // a program decides
+	Accept                 // it gets where it goes
+	Drop                   // it goes no further
+	Reject                 // dropped, and the sender is told
+	Queue                  // a program decides
 )
 
 // String is the verdict as the JSON output has it.
