@@ -3,8 +3,6 @@ package report
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,8 +13,6 @@ import (
 	"moat/internal/rule"
 	"moat/internal/rulesets"
 )
-
-var updateAudit = flag.Bool("update-audit", false, "write testdata/audit again")
 
 // auditOf audits a ruleset of the field for structural findings, which are
 // those of the golden files.
@@ -39,31 +35,13 @@ func auditOf(t *testing.T, name string) *analyze.Report {
 	return r
 }
 
-// golden compares with a file of testdata, or writes it.
-func goldenAudit(t *testing.T, file string, got []byte) {
-	t.Helper()
-	path := "testdata/audit/" + file
-	if *updateAudit {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is otherwise:\n%s", path, got)
-	}
-}
-
 func TestAuditText(t *testing.T) {
 	for _, name := range []string{"web-append", "ufw", "router"} {
 		var b bytes.Buffer
 		if err := AuditText(&b, auditOf(t, name), AuditOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		goldenAudit(t, name+".txt", b.Bytes())
+		golden(t, "audit/"+name+".txt", b.Bytes())
 		for line := range strings.Lines(b.String()) {
 			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > width && strings.Contains(strings.TrimLeft(line, " "), " ") {
 				t.Errorf("%s: a line is too wide: %s", name, line)
@@ -100,7 +78,7 @@ func TestAuditJSON(t *testing.T) {
 	if err := AuditJSON(&b, auditOf(t, "web-append")); err != nil {
 		t.Fatal(err)
 	}
-	goldenAudit(t, "web-append.json", b.Bytes())
+	golden(t, "audit/web-append.json", b.Bytes())
 	var read auditReport
 	if err := json.Unmarshal(b.Bytes(), &read); err != nil || read.Summary.Error != 1 || len(read.Findings) != 3 {
 		t.Errorf("%v: %+v", err, read)

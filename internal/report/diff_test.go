@@ -2,8 +2,6 @@ package report
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 
@@ -12,26 +10,6 @@ import (
 	"moat/internal/rule"
 	"moat/internal/rulesets"
 )
-
-var updateDiff = flag.Bool("update-diff", false, "write testdata/diff and testdata/exposure again")
-
-// goldenDiff compares with a file of testdata, or writes it.
-func goldenDiff(t *testing.T, path string, got []byte) {
-	t.Helper()
-	path = "testdata/" + path
-	if *updateDiff {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is otherwise:\n%s", path, got)
-	}
-}
 
 // subject loads a ruleset of text.
 func subject(t *testing.T, name, text string) *analyze.Subject {
@@ -92,13 +70,13 @@ func TestDiffText(t *testing.T) {
 		if err := DiffText(&out, d, c.o); err != nil {
 			t.Fatal(err)
 		}
-		goldenDiff(t, "diff/"+c.file, out.Bytes())
+		golden(t, "diff/"+c.file, out.Bytes())
 		out.Reset()
 		if err := DiffJSON(&out, d, c.o); err != nil {
 			t.Fatal(err)
 		}
 		if c.o.Lines {
-			goldenDiff(t, "diff/"+strings.Replace(c.file, ".txt", ".json", 1), out.Bytes())
+			golden(t, "diff/"+strings.Replace(c.file, ".txt", ".json", 1), out.Bytes())
 		}
 	}
 }

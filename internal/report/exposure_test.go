@@ -59,7 +59,7 @@ func TestExposureText(t *testing.T) {
 		if err := ExposureText(&out, e, o); err != nil {
 			t.Fatal(err)
 		}
-		goldenDiff(t, "exposure/"+c.file, out.Bytes())
+		golden(t, "exposure/"+c.file, out.Bytes())
 		if c.file != "late.txt" {
 			continue
 		}
@@ -67,6 +67,6 @@ func TestExposureText(t *testing.T) {
 		if err := ExposureJSON(&out, e, o); err != nil {
 			t.Fatal(err)
 		}
-		goldenDiff(t, "exposure/late.json", out.Bytes())
+		golden(t, "exposure/late.json", out.Bytes())
 	}
 }
