@@ -12,6 +12,7 @@ import (
 	"moat/internal/analyze"
 	"moat/internal/load"
 	"moat/internal/report"
+	"moat/internal/rule"
 )
 
 // checkFlags are what moat check was told.
@@ -40,7 +41,7 @@ and 2 if the tests could not be run.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			code, err := f.run(args[0], c.OutOrStdout())
+			code, err := f.run(args[0], c.OutOrStdout(), c.ErrOrStderr())
 			if err != nil {
 				return checkTrouble(c, err)
 			}
@@ -77,7 +78,7 @@ func checkTrouble(c *cobra.Command, err error) error {
 }
 
 // run runs the tests of a file, prints and gives the exit code.
-func (f *checkFlags) run(path string, out io.Writer) (code int, err error) {
+func (f *checkFlags) run(path string, out, warn io.Writer) (code int, err error) {
 	suite, err := readSuite(path)
 	if err != nil {
 		return 0, err
@@ -89,6 +90,9 @@ func (f *checkFlags) run(path string, out io.Writer) (code int, err error) {
 	results, err := suite.Run(subjects, o)
 	if err != nil {
 		return 0, err
+	}
+	if o.Host != nil {
+		warnBeside(warn, "check", rule.IPv4, rule.IPv6)
 	}
 	if f.json {
 		err = report.CheckJSON(out, suite.Source, results)

@@ -50,7 +50,7 @@ passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			code, err := f.run(c.OutOrStdout(), c.InOrStdin(), args)
+			code, err := f.run(c.OutOrStdout(), c.ErrOrStderr(), c.InOrStdin(), args)
 			if err != nil {
 				fmt.Fprintln(c.ErrOrStderr(), "moat: explain: "+err.Error())
 			}
@@ -76,7 +76,7 @@ passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 
 // run answers and gives the exit code: 2 for what is wrong in a question or a
 // file, 1 when the rules cannot be had.
-func (f *explainFlags) run(out io.Writer, in io.Reader, args []string) (code int, err error) {
+func (f *explainFlags) run(out, warn io.Writer, in io.Reader, args []string) (code int, err error) {
 	file, isFile := out.(*os.File)
 	switch {
 	case len(f.rules) == 1 && f.rules[0] == "":
@@ -99,6 +99,7 @@ func (f *explainFlags) run(out io.Writer, in io.Reader, args []string) (code int
 		return exitTrouble, errors.New("--batch reads packets from standard input: --rules needs a file")
 	case f.batch:
 		wrong, err := e.Batch(out, in)
+		f.warn(warn, &e)
 		if wrong > 0 || err != nil {
 			code = exitTrouble
 		}
@@ -110,5 +111,13 @@ func (f *explainFlags) run(out io.Writer, in io.Reader, args []string) (code int
 			code = 1
 		}
 	}
+	f.warn(warn, &e)
 	return code, err
+}
+
+// warn tells what else decides about packets of the live host that were asked about.
+func (f *explainFlags) warn(w io.Writer, e *report.Explainer) {
+	if e.File == "" {
+		warnBeside(w, "explain", e.Families()...)
+	}
 }

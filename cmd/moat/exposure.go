@@ -37,7 +37,7 @@ more, and describes the JSON.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.run(c.OutOrStdout()); err != nil {
+			if err := f.run(c.OutOrStdout(), c.ErrOrStderr()); err != nil {
 				return exposureTrouble(c, err)
 			}
 			return nil
@@ -56,7 +56,7 @@ func exposureTrouble(c *cobra.Command, err error) error {
 	return exitCode(exitTrouble)
 }
 
-func (f *exposureFlags) run(out io.Writer) error {
+func (f *exposureFlags) run(out, warn io.Writer) error {
 	in, err := f.input()
 	if err != nil {
 		return err
@@ -66,6 +66,13 @@ func (f *exposureFlags) run(out io.Writer) error {
 	}
 	if len(f.rules) == 0 && in.Listeners == nil {
 		in.Listeners = []host.Listener{} // told, but there is none
+	}
+	if len(f.rules) == 0 {
+		var families []rule.Family
+		for _, s := range in.Subjects {
+			families = append(families, s.Family)
+		}
+		warnBeside(warn, "exposure", families...)
 	}
 	e := analyze.NewExposure(in.Subjects, in.Listeners)
 	file, isFile := out.(*os.File)

@@ -199,3 +199,27 @@ func (k *Kernel) readTable(f rule.Family, name string) (*rule.Table, error) {
 	}
 	return t, nil
 }
+
+// Beside gives the tables with base chains that see packets of a family beside
+// those of iptables, as nft names them: "inet firewalld". A base chain without
+// rules that accepts is none of them.
+func (k *Kernel) Beside(f rule.Family) (tables []string, err error) {
+	names := map[uint8]string{uint8(f): f.String(), nft.NFPROTO_INET: "inet", nft.NFPROTO_NETDEV: "netdev"}
+	err = k.conn.DumpChains(nft.NFPROTO_UNSPEC, "", func(c *nft.Chain) error {
+		family, sees := names[c.Family]
+		drops := c.Policy != nil && *c.Policy == uint32(nft.NF_DROP)
+		if !sees || c.Hook == nil || c.Use == 0 && !drops {
+			return nil
+		}
+		if layout := rule.FindLayout(c.Table); layout != nil && c.Family == uint8(f) {
+			if b := layout.Builtin(c.Name); b != nil && isBuiltin(b, c) {
+				return nil
+			}
+		}
+		if name := family + " " + c.Table; !slices.Contains(tables, name) {
+			tables = append(tables, name)
+		}
+		return nil
+	})
+	return tables, err
+}

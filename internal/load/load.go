@@ -95,6 +95,20 @@ func Live(f rule.Family) (*Rules, error) {
 	return &Rules{Ruleset: rs, Source: "live"}, nil
 }
 
+// Beside names the tables of nf_tables that see packets of a family beside those
+// of iptables. What their rules do is not in a ruleset that Live gives.
+func Beside(f rule.Family) ([]string, error) {
+	k, err := kernel.Open()
+	if err != nil {
+		return nil, permitted(err)
+	}
+	tables, err := k.Beside(f)
+	if err := errors.Join(err, k.Close()); err != nil {
+		return nil, permitted(err)
+	}
+	return tables, nil
+}
+
 func permitted(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w (%w)", ErrNotPermitted, err)

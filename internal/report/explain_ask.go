@@ -52,6 +52,16 @@ func (e *Explainer) Ask(out io.Writer, text string) error {
 	return ExplainText(out, q, r, ExplainOptions{Color: e.Color, All: e.Trace})
 }
 
+// Families are those whose rules were asked so far.
+func (e *Explainer) Families() (list []rule.Family) {
+	for i, f := range [...]rule.Family{rule.IPv4, rule.IPv6} {
+		if e.rules[i] != nil {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // Batch answers a question a line with a JSON object a line. Empty lines and
 // those that begin with # are skipped. A line that is no question gets an
 // object with the error and the line's number; wrong counts them.
