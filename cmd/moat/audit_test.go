@@ -82,7 +82,7 @@ func TestAuditLive(t *testing.T) {
 	for _, f := range read.Findings {
 		found[f.Name] = f.Place.Family + " " + f.Place.Chain
 	}
-	for name, place := range map[string]string{"no-such-interface": "ip INPUT", "shadowed": "ip INPUT", "unreached-chain": "ip6 IDLE"} {
+	for name, place := range map[string]string{"no-such-interface": "ipv4 INPUT", "shadowed": "ipv4 INPUT", "unreached-chain": "ipv6 IDLE"} {
 		if found[name] != place {
 			t.Errorf("%s is found at %q, want %q", name, found[name], place)
 		}

@@ -73,7 +73,7 @@ func AuditJSON(w io.Writer, r *analyze.Report) error {
 		out.Findings = append(out.Findings, findingJSON(&r.Findings[i]))
 	}
 	for _, s := range r.Subjects {
-		n := auditRuleset{Family: s.Family.String(), Source: s.Source}
+		n := auditRuleset{Family: familyJSON(s.Family), Source: s.Source}
 		for _, t := range s.Tables {
 			n.Chains += len(t.Chains)
 			for _, c := range t.Chains {
@@ -110,7 +110,7 @@ func findingJSON(f *analyze.Finding) auditFinding {
 func placeJSON(r analyze.Ref) auditPlace {
 	p := auditPlace{Table: r.Table, Chain: r.Chain, Rule: r.Rule, Text: r.Text, File: r.File, Line: r.Line}
 	if r.Family != 0 {
-		p.Family = r.Family.String()
+		p.Family = familyJSON(r.Family)
 	}
 	return p
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"io"
-	"strings"
 
 	"moat/internal/analyze"
 )
@@ -77,7 +76,7 @@ func CheckJSON(w io.Writer, source string, results []analyze.TestResult) error {
 
 func jsonPackets(p *analyze.PacketsResult) checkPackets {
 	out := checkPackets{
-		Packet: oneLine(p.Text), Line: p.Line, Family: strings.ToLower(p.Subject.Family.Name()),
+		Packet: oneLine(p.Text), Line: p.Line, Family: familyJSON(p.Subject.Family),
 		Rules: p.Subject.Source, Result: p.Outcome.String(),
 		Proved: p.Classes > 0 && p.Outcome == analyze.TestPassed, Classes: p.Classes, Against: []checkExample{}, More: p.More,
 	}

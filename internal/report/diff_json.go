@@ -49,7 +49,7 @@ type diffLine struct {
 
 // DiffJSON writes a comparison as one JSON object.
 func DiffJSON(w io.Writer, d *analyze.Diff, o DiffOptions) error {
-	out := diffReport{Same: len(d.Changes) == 0, Family: d.Old.Family.String(), Old: d.Old.Source, New: d.New.Source, Changes: []diffChange{}}
+	out := diffReport{Same: len(d.Changes) == 0, Family: familyJSON(d.Old.Family), Old: d.Old.Source, New: d.New.Source, Changes: []diffChange{}}
 	for i := range d.Changes {
 		out.Changes = append(out.Changes, changeJSON(d, &d.Changes[i]))
 	}

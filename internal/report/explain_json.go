@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
 
 	"moat/internal/rule"
@@ -62,20 +61,4 @@ func ExplainJSON(w io.Writer, f rule.Family, r *simulate.Result, trace bool) err
 type wrongLine struct {
 	Error string `json:"error"`
 	Line  int    `json:"line"`
-}
-
-// writeJSON writes a value in one line. Rules have < and > in them, which need
-// no escape outside of HTML.
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// writeIndented writes one JSON value over several lines, for people to read too.
-func writeIndented(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

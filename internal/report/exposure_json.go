@@ -48,7 +48,7 @@ func ExposureJSON(w io.Writer, e *analyze.Exposure, o ExposureOptions) error {
 		p := &e.Openings[i]
 		r := t.row(p)
 		j := exposureOpening{
-			Family: p.Subject.Family.String(), Ports: r.port, Protocol: r.proto, Service: r.service, From: r.from,
+			Family: familyJSON(p.Subject.Family), Ports: r.port, Protocol: r.proto, Service: r.service, From: r.from,
 			Packets: analyze.Describe(&p.Packets, p.Subject.Family), Forwarded: p.Forwarded, Leads: p.Leads, Limited: p.Limited, By: placeJSON(p.By),
 		}
 		for _, l := range e.Takers(p) {
@@ -61,7 +61,7 @@ func ExposureJSON(w io.Writer, e *analyze.Exposure, o ExposureOptions) error {
 		out.Openings = append(out.Openings, j)
 	}
 	for _, r := range e.Rest {
-		out.Rest = append(out.Rest, exposureRest{r.Subject.Family.String(), r.Verdict.String(), placeJSON(r.By)})
+		out.Rest = append(out.Rest, exposureRest{familyJSON(r.Subject.Family), r.Verdict.String(), placeJSON(r.By)})
 	}
 	return writeIndented(w, out)
 }
