@@ -82,12 +82,22 @@ type differ struct {
 	found  map[changeKey][]space.Box
 	order  []changeKey
 	real   space.Set // the packets that there can be
-	whole  bool      // there are no later fragments, since both rulesets track connections
+	whole  bool      // neither ruleset sees later fragments
+}
+
+// seesWhole reports whether no rule sees later fragments: where connections are
+// tracked, and of IPv4 for this host at INPUT, they were put together before.
+func seesWhole(m *Model, w simulate.Way) bool {
+	early := func(t *rule.Table) bool {
+		c := t.Chain(rule.Prerouting.Chain())
+		return c != nil && (len(c.Rules) > 0 || c.Base != nil && c.Base.Policy != rule.Accept)
+	}
+	return tracks(m.Rules) || w == simulate.In && m.Family == rule.IPv4 && !slices.ContainsFunc(m.Rules.Tables, early)
 }
 
 // compareWay compares what becomes of packets on a way.
 func compareWay(before, after *Model, w simulate.Way, from space.Set) *differ {
-	c := &differ{family: before.Family, way: w, found: map[changeKey][]space.Box{}, whole: tracks(before.Rules) && tracks(after.Rules)}
+	c := &differ{family: before.Family, way: w, found: map[changeKey][]space.Box{}, whole: seesWhole(before, w) && seesWhole(after, w)}
 	c.compare(before.Classes(w, from), after.Classes(w, from))
 	return c
 }

@@ -51,6 +51,11 @@ func TestDiffSaysWhatChangesHands(t *testing.T) {
 			"-A mine -i lo -j ACCEPT", "-A mine -p tcp -m tcp --dport 22 -j ACCEPT", "COMMIT"), nil},
 		{"a port more", filter(lo, est, ssh), filter(lo, est, ssh, web),
 			[]string{"INPUT DROP -> ACCEPT: tcp from any to any port 80 in any but lo state INVALID,NEW"}},
+		{"fragments to this host, which it puts together", filter(ssh, web), filter("-A INPUT -f -j ACCEPT", ssh, web), nil},
+		{"a list of ports that reads no fragments", filter(ssh, web), filter("-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT"), nil},
+		{"fragments that are dropped before", append([]string{"*raw", "COMMIT"}, filter("-P INPUT ACCEPT")...), append([]string{"*raw", "-A PREROUTING -f -j DROP", "COMMIT"}, filter("-P INPUT ACCEPT")...),
+			[]string{"INPUT ACCEPT -> DROP: everything frag"}},
+		{"fragments that are passed on", filter(), filter("-A FORWARD -f -j DROP"), []string{"FORWARD ACCEPT -> DROP: everything frag"}},
 		{"a block that comes too late", filter(lo, est, ssh), filter(lo, est, ssh, drop), nil},
 		{"a block that comes first", filter(lo, est, ssh), filter(drop, lo, est, ssh), []string{
 			"INPUT ACCEPT -> DROP: everything from 203.0.113.0/24 to any state ESTABLISHED,RELATED",
