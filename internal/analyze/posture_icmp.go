@@ -61,7 +61,11 @@ func findNeededICMPv6(a *Auditor, s *Subject) (list []Finding) {
 			f.Severity = Error
 		}
 	}
-	f.Says = "ICMPv6 " + andList(names) + " is dropped: " + missing[0].why
+	are := " is"
+	if len(names) > 1 {
+		are = " are"
+	}
+	f.Says = "ICMPv6 " + andList(names) + are + " dropped: " + missing[0].why
 	return append(list, f)
 }
 
