@@ -37,7 +37,7 @@ func (s *Subject) after(ops []change.Op) *Subject {
 	if err != nil {
 		return nil
 	}
-	return &Subject{Ruleset: rs, Source: s.Source, host: s.host, interfaces: s.interfaces}
+	return &Subject{Ruleset: rs, Source: s.Source, host: s.host, interfaces: s.interfaces, before: s}
 }
 
 // remove is the operation that removes a rule: by its text, which stays right

@@ -23,6 +23,7 @@ type Subject struct {
 
 	host       packet.Host // nil: not told
 	interfaces []string    // nil: not told
+	before     *Subject    // of which a change has made this; nil: of none
 	firewall   *simulate.Firewall
 	indexed    *simulate.Firewall
 	probes     []Probe
@@ -50,7 +51,11 @@ func (s *Subject) Firewall() *simulate.Firewall {
 
 // Indexed is the ruleset ready for many walks.
 func (s *Subject) Indexed() *simulate.Firewall {
-	if s.indexed == nil {
+	switch {
+	case s.indexed != nil:
+	case s.before != nil:
+		s.indexed = s.before.Indexed().Again(s.Ruleset)
+	default:
 		s.indexed = simulate.NewIndexed(s.Ruleset)
 	}
 	return s.indexed

@@ -84,14 +84,18 @@ const (
 
 // New prepares a ruleset. Rules are looked at one by one, and every one that a
 // packet meets is in its trace.
-func New(rs *rule.Ruleset) *Firewall { return prepare(rs, false) }
+func New(rs *rule.Ruleset) *Firewall { return prepare(rs, false, nil) }
 
 // NewIndexed prepares a ruleset for many packets: rules that cannot match are
 // skipped by an index and are in no trace. Verdict, deciding rule and all else
 // are those of New.
-func NewIndexed(rs *rule.Ruleset) *Firewall { return prepare(rs, true) }
+func NewIndexed(rs *rule.Ruleset) *Firewall { return prepare(rs, true, nil) }
 
-func prepare(rs *rule.Ruleset, indexed bool) *Firewall {
+// Again is NewIndexed for a ruleset that was made of f's by a change: chains with
+// the same rules keep their index, which is most of the work.
+func (f *Firewall) Again(rs *rule.Ruleset) *Firewall { return prepare(rs, true, f) }
+
+func prepare(rs *rule.Ruleset, indexed bool, old *Firewall) *Firewall {
 	f := &Firewall{Family: rs.Family, tables: map[string]map[string]*chain{}, indexed: indexed}
 	for _, t := range rs.Tables {
 		chains := map[string]*chain{}
@@ -101,7 +105,7 @@ func prepare(rs *rule.Ruleset, indexed bool) *Firewall {
 		for _, c := range t.Chains {
 			chains[c.Name].prepare(c.Rules, chains)
 			if indexed {
-				chains[c.Name].index = newIndex(chains[c.Name].lines)
+				chains[c.Name].makeIndex(old)
 			}
 		}
 		findIdle(chains)
@@ -142,6 +146,19 @@ func (f *Firewall) addSteps() {
 		}
 		slices.SortStableFunc(f.hooks[h], func(a, b station) int { return cmp.Compare(a.priority, b.priority) })
 	}
+}
+
+// makeIndex takes the index of an older firewall's chain with the same rules, or
+// makes one. An index knows rules by their numbers only.
+func (c *chain) makeIndex(old *Firewall) {
+	if old != nil && old.indexed {
+		was := old.tables[c.table][c.name]
+		if was != nil && slices.EqualFunc(c.lines, was.lines, func(a, b line) bool { return a.rule == b.rule }) {
+			c.index = was.index
+			return
+		}
+	}
+	c.index = newIndex(c.lines)
 }
 
 func (c *chain) prepare(rules []*rule.Rule, chains map[string]*chain) {

@@ -163,6 +163,39 @@ func TestIndexAnswersAsTheWalk(t *testing.T) {
 	}
 }
 
+// A firewall made from another's keeps the indexes of chains that are the same,
+// and answers as one that was made anew.
+func TestAgainAnswersAsMadeAnew(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		rs := randomRuleset(t, r, rule.IPv4, 120)
+		old := NewIndexed(rs)
+		changed := *rs
+		changed.Tables = nil
+		for _, table := range rs.Tables {
+			copied := *table
+			copied.Chains = nil
+			for i, c := range table.Chains {
+				one := *c
+				if i%2 == 0 && len(c.Rules) > 1 {
+					one.Rules = append(append([]*rule.Rule(nil), c.Rules[len(c.Rules)/2:]...), c.Rules[:len(c.Rules)/2]...)
+				}
+				copied.Chains = append(copied.Chains, &one)
+			}
+			changed.Tables = append(changed.Tables, &copied)
+		}
+		again, anew := old.Again(&changed), New(&changed)
+		for range 300 {
+			p := randomPacket(r, rule.IPv4)
+			want, got := anew.Walk(p, Options{Way: In}), again.Walk(p, Options{Way: In})
+			if got.Verdict != want.Verdict || got.By != want.By || matched(got) != matched(want) {
+				t.Fatalf("seed %d, packet %+v: %v by %v, made anew %v by %v", seed, p, got.Verdict, got.By, want.Verdict, want.By)
+			}
+		}
+	}
+}
+
 // matched is the part of a trace that an index does not leave out.
 func matched(r Result) string {
 	var b strings.Builder
