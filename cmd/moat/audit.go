@@ -11,6 +11,7 @@ import (
 
 	"moat/internal/analyze"
 	"moat/internal/report"
+	"moat/internal/rule"
 )
 
 // auditConfig is the config that is read without --config, if it is there.
@@ -47,7 +48,7 @@ host knows of its interfaces and listening programs. A rule's comment
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			code, err := f.run(c.OutOrStdout())
+			code, err := f.run(c.OutOrStdout(), c.ErrOrStderr())
 			if err != nil {
 				fmt.Fprintln(c.ErrOrStderr(), "moat: audit: "+err.Error())
 				code = exitTrouble
@@ -71,7 +72,7 @@ host knows of its interfaces and listening programs. A rule's comment
 }
 
 // run audits, prints and gives the exit code.
-func (f *auditFlags) run(out io.Writer) (code int, err error) {
+func (f *auditFlags) run(out, warn io.Writer) (code int, err error) {
 	if f.list {
 		return 0, report.AuditKinds(out)
 	}
@@ -82,6 +83,9 @@ func (f *auditFlags) run(out io.Writer) (code int, err error) {
 	in, err := f.input()
 	if err != nil {
 		return 0, err
+	}
+	if len(f.rules) == 0 {
+		warnTablesBeside(warn, "audit", rule.IPv4, rule.IPv6)
 	}
 	if in.Silences, err = readSilences(f.config); err != nil {
 		return 0, err

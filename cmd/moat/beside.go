@@ -18,18 +18,44 @@ import (
 func warnBeside(w io.Writer, command string, families ...rule.Family) {
 	var lines []string
 	for _, f := range families {
-		tables, err := load.Beside(f)
-		for _, t := range tables {
-			lines = append(lines, "table "+t+" of nf_tables sees the packets too, and is not looked at; nft list ruleset shows it")
-		}
-		legacy, err2 := hasLegacyRules(f)
+		lines = append(lines, tablesBeside(f)...)
+		legacy, err := hasLegacyRules(f)
 		if legacy {
 			lines = append(lines, "rules of "+f.Program()+"-legacy are in force too, and are not looked at; "+f.Program()+"-legacy-save shows them")
 		}
-		if err := errors.Join(err, err2); err != nil && !errors.Is(err, load.ErrNotPermitted) {
+		if err != nil {
 			lines = append(lines, "what else decides about packets cannot be read: "+err.Error())
 		}
 	}
+	warnOnce(w, command, lines)
+}
+
+// warnTablesBeside is warnBeside without iptables-legacy, of which audit has a
+// finding.
+func warnTablesBeside(w io.Writer, command string, families ...rule.Family) {
+	var lines []string
+	for _, f := range families {
+		lines = append(lines, tablesBeside(f)...)
+	}
+	warnOnce(w, command, lines)
+}
+
+// tablesBeside is a line for each other table of nf_tables that sees packets of a
+// family. Without the right to read them nothing is said: the rules could not be
+// read either.
+func tablesBeside(f rule.Family) (lines []string) {
+	tables, err := load.Beside(f)
+	for _, t := range tables {
+		lines = append(lines, "table "+t+" of nf_tables sees the packets too, and is not looked at; nft list ruleset shows it")
+	}
+	if err != nil && !errors.Is(err, load.ErrNotPermitted) {
+		lines = append(lines, "what else decides about packets cannot be read: "+err.Error())
+	}
+	return lines
+}
+
+// warnOnce prints lines, each once.
+func warnOnce(w io.Writer, command string, lines []string) {
 	for i, line := range lines {
 		if !slices.Contains(lines[:i], line) {
 			fmt.Fprintln(w, "moat: "+command+": warning: "+line)

@@ -22,7 +22,7 @@ func TestWhatElseFiltersIsTold(t *testing.T) {
 	if err := os.WriteFile(tests, []byte("tests:\n  - {name: x, packet: tcp from any to any in eth0, expect: accept}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	commands := [][]string{{"explain", "tcp 203.0.113.7 -> 203.0.113.1:22 hook INPUT in eth0"}, {"exposure"}, {"check", tests}}
+	commands := [][]string{{"explain", "tcp 203.0.113.7 -> 203.0.113.1:22 hook INPUT in eth0"}, {"exposure"}, {"check", tests}, {"audit", "--fail-on", "never"}, {"diff", "live", "live"}}
 	told := func(want string) {
 		t.Helper()
 		for _, args := range commands {

@@ -132,6 +132,9 @@ func (f *diffFlags) subjects(names []string, warn io.Writer) ([]*analyze.Subject
 		if err != nil {
 			return nil, err
 		}
+		if i == 0 || names[0] != liveRules { // both may be live: once is enough
+			warnBeside(warn, "diff", of)
+		}
 		list[i] = analyze.NewSubject(r, true)
 	}
 	return list, nil
