@@ -75,7 +75,7 @@ passes OUTPUT and then INPUT; "in lo" and "out lo" ask about one of them.`,
 }
 
 // run answers and gives the exit code: 2 for what is wrong in a question or a
-// file, 1 when the rules cannot be had.
+// file, or when the rules cannot be had, as the other commands do.
 func (f *explainFlags) run(out, warn io.Writer, in io.Reader, args []string) (code int, err error) {
 	file, isFile := out.(*os.File)
 	switch {
@@ -107,9 +107,6 @@ func (f *explainFlags) run(out, warn io.Writer, in io.Reader, args []string) (co
 	}
 	if err = e.Ask(out, question.Join(args)); err != nil {
 		code = exitTrouble
-		if errors.Is(err, load.ErrNotPermitted) {
-			code = 1
-		}
 	}
 	f.warn(warn, &e)
 	return code, err

@@ -35,9 +35,6 @@ func (w *walk) advance(s *state) (leaf, bool) {
 	return leaf{}, false
 }
 
-// confirmed is IPS_CONFIRMED of linux/netfilter/nf_conntrack_common.h.
-const confirmed = 8
-
 // loop takes a packet that left by lo in again. It is the same packet: its mark
 // and its connection stay, and what translates it has been decided.
 func (s *state) loop() {
@@ -49,7 +46,7 @@ func (s *state) loop() {
 	s.by, s.what, s.weight = Place{"filter", In.Hook().Chain(), 0}, nil, 0
 	p.Known &^= packet.KnowGroups
 	if p.Has(packet.KnowState|packet.KnowStatus) && p.Connection.State == packet.New {
-		p.Connection.Status |= confirmed
+		p.Connection.Status |= packet.StatusConfirmed
 	}
 	s.enterHook()
 }
