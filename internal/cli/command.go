@@ -34,7 +34,7 @@ func runCommand(env Env, f rule.Family) int {
 
 // command lists, then changes: "-L -Z" shows the counters and clears them.
 func (env Env) command(program string, cmd *text.Command, names *netdb.DB) error {
-	k, err := kernel.Open()
+	k, err := kernel.Open(env.gate())
 	if err != nil {
 		return err
 	}

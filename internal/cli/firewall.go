@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"moat/internal/change"
+	"moat/internal/guard"
 	"moat/internal/kernel"
 	"moat/internal/netdb"
 	"moat/internal/persist"
@@ -14,12 +15,33 @@ import (
 	"moat/internal/text"
 )
 
-// firewall gives packages persist and commit the kernel of this network namespace.
-type firewall struct{}
+// Guarded is the gate of this process: changes that would cut off the one who
+// makes them do not happen. Warnings go to stderr. protect names connections to
+// be kept beyond the caller's own.
+func Guarded(stderr io.Writer, protect ...string) kernel.Gate {
+	return guard.New(guard.Options{Warn: stderr, Protect: protect})
+}
+
+// Unguarded is the gate that bars nothing: for the way back.
+func Unguarded() kernel.Gate { return kernel.Unguarded }
+
+// JudgedFirewall is a firewall that can also say what becomes of a change.
+type JudgedFirewall interface {
+	persist.Firewall
+	// Judge says whether Restore would be made: not if the text is wrong, and not
+	// if the gate refuses. Nothing is changed.
+	Judge(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error
+}
+
+// Firewall is the kernel of this network namespace for packages persist and
+// commit; changes pass the gate.
+func Firewall(g kernel.Gate) JudgedFirewall { return firewall{g} }
+
+type firewall struct{ gate kernel.Gate }
 
 // Save writes every table of the family in save format.
 func (firewall) Save(f rule.Family, w io.Writer, counters bool) error {
-	k, err := kernel.Open()
+	k, err := kernel.OpenToRead()
 	if err != nil {
 		return err
 	}
@@ -28,17 +50,26 @@ func (firewall) Save(f rule.Family, w io.Writer, counters bool) error {
 }
 
 // Restore makes a text in save format the state of its tables.
-func (firewall) Restore(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error {
+func (w firewall) Restore(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error {
+	return w.restore(f, name, r, o, (*kernel.Kernel).Apply)
+}
+
+// Judge says whether Restore would be made.
+func (w firewall) Judge(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error {
+	return w.restore(f, name, r, o, (*kernel.Kernel).Judge)
+}
+
+func (w firewall) restore(f rule.Family, name string, r io.Reader, o persist.RestoreOptions, do func(*kernel.Kernel, *change.Script) error) error {
 	s, err := parse(f, name, r, text.RestoreOptions{Counters: o.Counters, NoFlush: o.NoFlush})
 	if err != nil {
 		return err
 	}
-	k, err := kernel.Open()
+	k, err := kernel.Open(w.gate)
 	if err != nil {
 		return err
 	}
 	defer k.Close()
-	return named(name, k.Apply(s))
+	return named(name, do(k, s))
 }
 
 // Check says if Restore would understand the text.
@@ -49,8 +80,8 @@ func (firewall) Check(f rule.Family, name string, r io.Reader) error {
 
 // Flush empties every table of iptables that the kernel has: policies first,
 // so that no packet meets an empty chain with policy DROP.
-func (firewall) Flush(f rule.Family) error {
-	k, err := kernel.Open()
+func (w firewall) Flush(f rule.Family) error {
+	k, err := kernel.Open(w.gate)
 	if err != nil {
 		return err
 	}

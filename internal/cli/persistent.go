@@ -12,7 +12,7 @@ import (
 func runPersistent(env Env, _ rule.Family) int {
 	return persist.Main(persist.Env{
 		Program: env.Program, Args: env.Args, Environ: os.Environ(),
-		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: firewall{},
+		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: Firewall(env.gate()),
 	})
 }
 
@@ -20,7 +20,7 @@ func runPersistent(env Env, _ rule.Family) int {
 func runApply(env Env, f rule.Family) int {
 	return commit.Main(commit.Env{
 		Family: f, Args: env.Args, Environ: os.Environ(), Version: Version,
-		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: firewall{},
+		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: Firewall(env.gate()),
 	})
 }
 

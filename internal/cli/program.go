@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"moat/internal/kernel"
 	"moat/internal/rule"
 )
 
@@ -16,6 +17,9 @@ type Env struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
+
+// gate is what changes of this program have to pass.
+func (env Env) gate() kernel.Gate { return Guarded(env.Stderr) }
 
 // Program is one of the drop-in programs.
 type Program struct {

@@ -50,7 +50,7 @@ func (env Env) restore(program string, f rule.Family, args *text.RestoreArgs) er
 	if err != nil || len(script.Ops) == 0 {
 		return err
 	}
-	k, err := kernel.Open()
+	k, err := kernel.Open(env.gate())
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func runSave(env Env, f rule.Family) int {
 
 func (env Env) save(program string, f rule.Family, args *text.SaveArgs) error {
 	collectSeldom()
-	k, err := kernel.Open()
+	k, err := kernel.OpenToRead()
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func packetSocket(dev string, etherType uint16) (int, error) {
 // open opens what talks to the kernel from within the host.
 func (h *host) open() error {
 	return h.under.Do(func() (err error) {
-		if h.kernel, err = kernel.Open(); err != nil {
+		if h.kernel, err = kernel.Open(kernel.Unguarded); err != nil {
 			return err
 		}
 		if h.conn, err = nft.Open(); err != nil {

@@ -21,7 +21,7 @@ func open(t testing.TB, h *lab.Host) *Kernel {
 	t.Helper()
 	var k *Kernel
 	err := h.Do(func() (err error) {
-		k, err = Open()
+		k, err = Open(Unguarded)
 		return err
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // was opened. It is not safe for use by several goroutines.
 type Kernel struct {
 	conn      *nft.Conn
+	gate      Gate // nil: for reading only
 	revisions []revision
 }
 
@@ -22,14 +23,17 @@ type revision struct {
 	has    bool
 }
 
-// Open connects to the kernel.
-func Open() (*Kernel, error) {
+// Open connects to the kernel; every change has to pass the gate.
+func Open(g Gate) (*Kernel, error) {
 	conn, err := nft.Open()
 	if err != nil {
 		return nil, permission(err)
 	}
-	return &Kernel{conn: conn}, nil
+	return &Kernel{conn: conn, gate: g}, nil
 }
+
+// OpenToRead connects to the kernel; a change is refused with ErrReadOnly.
+func OpenToRead() (*Kernel, error) { return Open(nil) }
 
 // Close ends the connection.
 func (k *Kernel) Close() error { return k.conn.Close() }

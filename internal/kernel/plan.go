@@ -24,36 +24,45 @@ type plan struct {
 	notes  *[]Note    // what -v tells; nil if nobody asks
 	trace  *Trace     // what -vv tells; nil if nobody asks
 	tables []*tableState
+	known  []*tableState // read beforehand, not yet touched by an operation
+	leave  leave         // of the gate
 }
 
 // Apply does all operations of a script in one transaction, or none. When other
 // writers change the ruleset meanwhile it computes again. Errors are *Error
 // where iptables has words for them.
 func (k *Kernel) Apply(s *change.Script) error {
-	if quick, err := k.quick(s); quick {
+	watched, err := k.watches(s)
+	if err != nil {
 		return err
 	}
-	return k.apply(s, nil)
+	if !watched {
+		if quick, err := k.quick(s); quick {
+			return err
+		}
+	}
+	return k.apply(s, watched, nil, nil)
 }
 
 // ApplyVerbosely is Apply that also tells what -v prints: each rule that was
 // put or found, and each chain that was flushed, zeroed or deleted. With an
 // error the notes go up to the operation that failed.
 func (k *Kernel) ApplyVerbosely(s *change.Script) (notes []Note, err error) {
-	err = k.apply(s, &notes)
+	watched, err := k.watches(s)
+	if err == nil {
+		err = k.apply(s, watched, &notes, nil)
+	}
 	return notes, err
 }
 
-func (k *Kernel) apply(s *change.Script, notes *[]Note) error { return k.applyTraced(s, notes, nil) }
-
-func (k *Kernel) applyTraced(s *change.Script, notes *[]Note, trace *Trace) error {
+func (k *Kernel) apply(s *change.Script, watched bool, notes *[]Note, trace *Trace) error {
 	for range maxTries {
 		if notes != nil {
 			*notes = nil
 		}
 		trace.begin()
 		p := &plan{k: k, family: s.Family, script: s, notes: notes, trace: trace}
-		err := p.run()
+		err := p.run(watched)
 		if isRace(err) {
 			continue
 		}
@@ -62,13 +71,27 @@ func (k *Kernel) applyTraced(s *change.Script, notes *[]Note, trace *Trace) erro
 	return &Error{Code: ExitResource, Msg: "the ruleset keeps changing: the change was given up after many tries"}
 }
 
-func (p *plan) run() (err error) {
+// run computes the transaction and makes it; watched by the gate, that sees what
+// becomes of all tables first.
+func (p *plan) run(watched bool) (err error) {
 	if p.gen, err = p.k.conn.Generation(); err != nil {
 		return err
+	}
+	var before *rule.Ruleset
+	if watched {
+		if err := p.loadAll(); err != nil {
+			return err
+		}
+		before = p.ruleset()
 	}
 	for i := range p.script.Ops {
 		if err := p.step(i); err != nil {
 			return p.unlessRaced(err)
+		}
+	}
+	if watched {
+		if err := p.judge(before); err != nil {
+			return err
 		}
 	}
 	return p.commit()
@@ -95,6 +118,13 @@ func (p *plan) unlessRaced(err error) error {
 func (p *plan) table(op *change.Op) (*tableState, error) {
 	for _, t := range p.tables {
 		if t.name == op.Table {
+			return t, nil
+		}
+	}
+	for i, t := range p.known {
+		if t.name == op.Table {
+			p.known = slices.Delete(p.known, i, i+1)
+			p.tables = append(p.tables, t)
 			return t, nil
 		}
 	}
@@ -370,10 +400,12 @@ func (c *chainState) clear(op int) {
 
 // Check says if Apply would take a script, as far as that can be known without
 // the kernel's own check of the rules, and changes nothing.
-func (k *Kernel) Check(s *change.Script) error {
+func (k *Kernel) Check(s *change.Script) error { return k.dry(s, false) }
+
+func (k *Kernel) dry(s *change.Script, watched bool) error {
 	for range maxTries {
 		p := &plan{k: k, family: s.Family, script: s, dry: true}
-		if err := p.run(); !isRace(err) {
+		if err := p.run(watched); !isRace(err) {
 			return permission(err)
 		}
 	}

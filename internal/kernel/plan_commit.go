@@ -34,7 +34,7 @@ func (p *plan) commit() error {
 	}
 	if b.Messages() > 0 {
 		p.trace.sending(b)
-		if err := p.k.conn.Commit(b); err != nil {
+		if err := p.k.send(b, p.leave); err != nil {
 			return p.explain(err)
 		}
 	}

@@ -44,7 +44,7 @@ func (k *Kernel) quick(s *change.Script) (done bool, err error) {
 			return true, &Error{Code: ExitParameter, Msg: err.Error(), Op: op, Err: err}
 		}
 	}
-	err = k.conn.Commit(b)
+	err = k.send(b, leave{})
 	var refused *nft.CommitError
 	switch {
 	case err == nil:

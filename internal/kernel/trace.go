@@ -18,7 +18,10 @@ type Trace struct {
 // of the plan nothing was sent, with one of the kernel Sent is what it refused.
 func (k *Kernel) ApplyTraced(s *change.Script) (notes []Note, trace *Trace, err error) {
 	trace = &Trace{}
-	err = k.applyTraced(s, &notes, trace)
+	watched, err := k.watches(s)
+	if err == nil {
+		err = k.apply(s, watched, &notes, trace)
+	}
 	return notes, trace, err
 }
 

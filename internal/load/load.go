@@ -83,7 +83,7 @@ func File(path string, f rule.Family) (*Rules, error) {
 // has. Rules that iptables cannot express have Foreign set. ErrNotPermitted is
 // the answer to a caller without rights.
 func Live(f rule.Family) (*Rules, error) {
-	k, err := kernel.Open()
+	k, err := kernel.OpenToRead()
 	if err != nil {
 		return nil, permitted(err)
 	}
@@ -98,7 +98,7 @@ func Live(f rule.Family) (*Rules, error) {
 // Beside names the tables of nf_tables that see packets of a family beside those
 // of iptables. What their rules do is not in a ruleset that Live gives.
 func Beside(f rule.Family) ([]string, error) {
-	k, err := kernel.Open()
+	k, err := kernel.OpenToRead()
 	if err != nil {
 		return nil, permitted(err)
 	}

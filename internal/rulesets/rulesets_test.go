@@ -142,7 +142,7 @@ func TestKernelGivesThemBack(t *testing.T) {
 	h := lab.Netns(t)
 	var k *kernel.Kernel
 	if err := h.Do(func() (err error) {
-		k, err = kernel.Open()
+		k, err = kernel.Open(kernel.Unguarded)
 		return err
 	}); err != nil {
 		t.Fatal(err)
