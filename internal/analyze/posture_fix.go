@@ -15,7 +15,7 @@ import (
 // ops reads commands without the program's name; nil if one is refused.
 func (s *Subject) ops(lines ...string) (ops []change.Op) {
 	for _, line := range lines {
-		c, err := text.ParseCommand(s.Family, s.Family.Program(), specWords(line), &netdb.DB{})
+		c, err := text.ParseCommand(s.Family, s.Family.Program(), text.SpecWords(line), &netdb.DB{})
 		if err != nil {
 			return nil
 		}

@@ -85,7 +85,7 @@ func TestGateSeesWhatTheTransactionMakes(t *testing.T) {
 					t.Fatalf("seed %d: the gate was told %d times that the change was made", seed, g.made)
 				}
 			}
-			if shown < rounds(200) {
+			if shown < rounds(60) {
 				t.Errorf("only %d scripts were made", shown)
 			}
 		})
