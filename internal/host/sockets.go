@@ -100,13 +100,9 @@ func (d diagRequest) Serialize() []byte {
 	return b
 }
 
-// diag dumps sockets by NETLINK_SOCK_DIAG, see sock_diag(7).
+// diag lists sockets by NETLINK_SOCK_DIAG, see sock_diag(7).
 func diag(family, proto uint8, states uint32) ([]Listener, error) {
-	messages, err := whole(func() ([][]byte, error) {
-		r := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
-		r.AddData(diagRequest{family, proto, states})
-		return r.Execute(unix.NETLINK_INET_DIAG, 0)
-	})
+	messages, err := dumpSockets(diagRequest{family, proto, states})
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +117,14 @@ func diag(family, proto uint8, states uint32) ([]Listener, error) {
 		}
 	}
 	return list, nil
+}
+
+func dumpSockets(d diagRequest) ([][]byte, error) {
+	return whole(func() ([][]byte, error) {
+		r := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
+		r.AddData(d)
+		return r.Execute(unix.NETLINK_INET_DIAG, 0)
+	})
 }
 
 // readSocket reads struct inet_diag_msg and the attribute that says if the

@@ -1,0 +1,260 @@
+package host
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"moat/internal/packet"
+)
+
+// Tracked is what connection tracking knows of a connection, as a packet of it
+// would be seen.
+type Tracked struct {
+	Connection packet.Connection
+	// Known are the fields of Connection that the kernel told.
+	Known packet.Know
+	// Reply says that the packet asked for goes against the direction of the
+	// connection's first one.
+	Reply bool
+}
+
+// Numbers of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h.
+const (
+	conntrackSubsys = 1 // NFNL_SUBSYS_CTNETLINK
+	cmdGetConntrack = 1 // IPCTNL_MSG_CT_GET
+
+	ctTupleOrig     = 1
+	ctTupleReply    = 2
+	ctStatus        = 3
+	ctHelp          = 5
+	ctTimeout       = 7
+	ctMark          = 8
+	ctCountersOrig  = 9
+	ctCountersReply = 10
+	ctLabels        = 22
+
+	ctHelpName = 1
+
+	ctTupleIP    = 1
+	ctTupleProto = 2
+
+	ctIPv4Src = 1
+	ctIPv4Dst = 2
+	ctIPv6Src = 3
+	ctIPv6Dst = 4
+
+	ctProtoNum = 1
+	ctSrcPort  = 2
+	ctDstPort  = 3
+
+	ctPackets = 1
+	ctBytes   = 2
+)
+
+// Track looks up the connection of packets from src to dst, of either
+// direction, in this network namespace and the default zone. found is false
+// for one that is not tracked, and where the kernel has no connection tracking
+// or does not tell of it. It needs CAP_NET_ADMIN.
+func Track(proto uint8, src, dst netip.AddrPort) (t Tracked, found bool, err error) {
+	asked := packet.Tuple{
+		Src: plain(src).Addr(), Dst: plain(dst).Addr(), SrcPort: src.Port(), DstPort: dst.Port(), Proto: proto,
+	}
+	if asked.Src.Is4() != asked.Dst.Is4() {
+		return t, false, nil
+	}
+	// The answer is marked as one of many; the acknowledgement ends it.
+	r := conntrackRequest(unix.NLM_F_ACK, asked.Src.Is4())
+	r.AddData(tupleAttr(ctTupleOrig, asked))
+	messages, err := r.Execute(unix.NETLINK_NETFILTER, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), noConntrack(err):
+		return t, false, nil
+	case err != nil:
+		return t, false, fmt.Errorf("looking a connection up: %w", err)
+	case len(messages) != 1:
+		return t, false, errors.New("looking a connection up: the kernel gave no answer")
+	}
+	t.Connection, t.Known, err = readConntrack(messages[0])
+	t.Reply = asked != t.Connection.Original && asked == t.Connection.ReplyTuple
+	t.seenFrom(t.Reply)
+	return t, err == nil, err
+}
+
+// TrackedTo lists the tracked connections whose first packet came to a local
+// port, of both families. It reads the whole table.
+func TrackedTo(proto uint8, port uint16) (list []Tracked, err error) {
+	messages, err := whole(func() ([][]byte, error) {
+		r := conntrackRequest(unix.NLM_F_DUMP, true)
+		r.Data[0].(*nl.Nfgenmsg).NfgenFamily = unix.AF_UNSPEC
+		return r.Execute(unix.NETLINK_NETFILTER, 0)
+	})
+	switch {
+	case noConntrack(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the tracked connections: %w", err)
+	}
+	for _, m := range messages {
+		c, known, err := readConntrack(m)
+		if err != nil {
+			return nil, err
+		}
+		if c.ReplyTuple.Proto == proto && c.ReplyTuple.SrcPort == port {
+			t := Tracked{Connection: c, Known: known}
+			t.seenFrom(false)
+			list = append(list, t)
+		}
+	}
+	return list, nil
+}
+
+// seenFrom gives the connection the state that its next packet has, from one of
+// the sides.
+func (t *Tracked) seenFrom(reply bool) {
+	c := &t.Connection
+	c.Reply = reply
+	switch {
+	case reply || c.Status&packet.StatusSeenReply != 0:
+		c.State = packet.Established
+	case c.Status&packet.StatusExpected != 0:
+		c.State = packet.Related
+	default:
+		c.State = packet.New
+	}
+	t.Known |= packet.KnowState | packet.KnowDirection
+}
+
+// noConntrack reports whether an error says that this kernel has no nfnetlink,
+// or nothing there that tells of connections.
+func noConntrack(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
+}
+
+func conntrackRequest(flags int, is4 bool) *nl.NetlinkRequest {
+	r := nl.NewNetlinkRequest(conntrackSubsys<<8|cmdGetConntrack, flags)
+	family := uint8(unix.AF_INET6)
+	if is4 {
+		family = unix.AF_INET
+	}
+	r.AddData(&nl.Nfgenmsg{NfgenFamily: family, Version: nl.NFNETLINK_V0})
+	return r
+}
+
+// tupleAttr writes a nested CTA_TUPLE_*.
+func tupleAttr(kind int, t packet.Tuple) *nl.RtAttr {
+	src, dst := ctIPv6Src, ctIPv6Dst
+	if t.Src.Is4() {
+		src, dst = ctIPv4Src, ctIPv4Dst
+	}
+	a := nl.NewRtAttr(kind|unix.NLA_F_NESTED, nil)
+	ip := a.AddRtAttr(ctTupleIP|unix.NLA_F_NESTED, nil)
+	ip.AddRtAttr(src, t.Src.AsSlice())
+	ip.AddRtAttr(dst, t.Dst.AsSlice())
+	proto := a.AddRtAttr(ctTupleProto|unix.NLA_F_NESTED, nil)
+	proto.AddRtAttr(ctProtoNum, []byte{t.Proto})
+	proto.AddRtAttr(ctSrcPort, binary.BigEndian.AppendUint16(nil, t.SrcPort))
+	proto.AddRtAttr(ctDstPort, binary.BigEndian.AppendUint16(nil, t.DstPort))
+	return a
+}
+
+// alwaysTold is what the kernel tells of every connection: it leaves out a mark or
+// labels of zero, and a helper that there is not.
+const alwaysTold = packet.KnowOriginal | packet.KnowReplyTuple | packet.KnowConnMark | packet.KnowConnLabels | packet.KnowConnHelper
+
+// readConntrack reads a message of IPCTNL_MSG_CT_NEW.
+func readConntrack(m []byte) (c packet.Connection, known packet.Know, err error) {
+	if len(m) < nl.SizeofNfgenmsg {
+		return c, 0, errors.New("the kernel's message about a connection is too short")
+	}
+	known = alwaysTold
+	err = eachAttr(m[nl.SizeofNfgenmsg:], func(kind uint16, v []byte) error {
+		switch kind {
+		case ctTupleOrig:
+			return readTuple(v, &c.Original)
+		case ctTupleReply:
+			return readTuple(v, &c.ReplyTuple)
+		case ctStatus:
+			c.Status, known = big32(v), known|packet.KnowStatus
+		case ctTimeout:
+			c.Expire, known = big32(v), known|packet.KnowExpire
+		case ctMark:
+			c.Mark = big32(v)
+		case ctLabels:
+			copy(c.Labels[:], v)
+		case ctHelp:
+			return eachAttr(v, func(kind uint16, v []byte) error {
+				if kind == ctHelpName {
+					c.Helper = strings.TrimRight(string(v), "\x00")
+				}
+				return nil
+			})
+		case ctCountersOrig, ctCountersReply:
+			known |= packet.KnowConnCounter
+			return readCounters(v, &c, int(kind-ctCountersOrig))
+		}
+		return nil
+	})
+	return c, known, err
+}
+
+func readCounters(v []byte, c *packet.Connection, direction int) error {
+	return eachAttr(v, func(kind uint16, v []byte) error {
+		switch {
+		case len(v) < 8:
+		case kind == ctPackets:
+			c.Packets[direction] = binary.BigEndian.Uint64(v)
+		case kind == ctBytes:
+			c.Bytes[direction] = binary.BigEndian.Uint64(v)
+		}
+		return nil
+	})
+}
+
+// readTuple reads addresses, protocol and ports of one direction.
+func readTuple(v []byte, t *packet.Tuple) error {
+	return eachAttr(v, func(part uint16, v []byte) error {
+		return eachAttr(v, func(kind uint16, v []byte) error {
+			switch {
+			case part == ctTupleIP && (kind == ctIPv4Src || kind == ctIPv6Src):
+				t.Src, _ = netip.AddrFromSlice(v)
+			case part == ctTupleIP && (kind == ctIPv4Dst || kind == ctIPv6Dst):
+				t.Dst, _ = netip.AddrFromSlice(v)
+			case part == ctTupleProto && kind == ctProtoNum && len(v) > 0:
+				t.Proto = v[0]
+			case part == ctTupleProto && kind == ctSrcPort && len(v) > 1:
+				t.SrcPort = binary.BigEndian.Uint16(v)
+			case part == ctTupleProto && kind == ctDstPort && len(v) > 1:
+				t.DstPort = binary.BigEndian.Uint16(v)
+			}
+			return nil
+		})
+	})
+}
+
+// eachAttr gives attributes in order, flags cut off their types.
+func eachAttr(b []byte, each func(kind uint16, v []byte) error) error {
+	attrs, err := nl.ParseRouteAttr(b)
+	if err != nil {
+		return err
+	}
+	for _, a := range attrs {
+		if err := each(a.Attr.Type&nl.NLA_TYPE_MASK, a.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// big32 reads 32 bits in network order; 0 if there are not as many.
+func big32(v []byte) uint32 {
+	if len(v) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(v)
+}

@@ -1,0 +1,60 @@
+package host
+
+import (
+	"net/netip"
+	"testing"
+
+	"moat/internal/lab"
+)
+
+func TestWayIsTheKernels(t *testing.T) {
+	t.Parallel()
+	n := lab.NewRouted(t)
+	sh(t, n.Server, `
+ip addr add fe80::2/64 dev eth0 nodad
+ip link add p2p type veth peer name far; ip link set far up; ip link set p2p arp off; ip addr add 10.9.0.1/24 dev p2p; ip link set p2p up
+ip route add unreachable 10.66.0.0/16; ip route add blackhole 10.67.0.0/16; ip -6 route add unreachable 2001:db8:66::/48
+ip route add default via 10.9.0.2 dev p2p table 100; ip rule add from 10.9.0.1 lookup 100`)
+	own4, own6 := netip.MustParseAddr(lab.ServerAddr), netip.MustParseAddr(lab.ServerAddr6)
+	for _, c := range []struct {
+		to, from string
+		want     Way
+		found    bool
+	}{
+		{lab.ClientAddr, "", Way{Interface: "eth0", Gateway: netip.MustParseAddr("198.51.100.1"), Source: own4}, true},
+		{"::ffff:" + lab.ClientAddr, lab.ServerAddr, Way{Interface: "eth0", Gateway: netip.MustParseAddr("198.51.100.1")}, true},
+		{lab.ClientAddr, "10.9.0.1", Way{Interface: "p2p", Gateway: netip.MustParseAddr("10.9.0.2"), NoNeighbours: true}, true},
+		{lab.ClientAddr6, lab.ServerAddr6, Way{Interface: "eth0", Gateway: netip.MustParseAddr("2001:db8:2::1"), Source: own6}, true},
+		{"198.51.100.77", "", Way{Interface: "eth0", Source: own4}, true},
+		{"fe80::7%eth0", "", Way{Interface: "eth0", Source: netip.MustParseAddr("fe80::2")}, true},
+		{"fe80::7%eth9", "", Way{}, false},
+		{lab.ServerAddr, "", Way{Interface: "lo", Source: own4, NoNeighbours: true, Local: true}, true},
+		{"::1", "", Way{Interface: "lo", Source: netip.IPv6Loopback(), NoNeighbours: true, Local: true}, true},
+		{"10.66.0.1", "", Way{}, false}, {"10.67.0.1", "", Way{}, false}, {"2001:db8:66::1", "", Way{}, false},
+	} {
+		var got Way
+		var found bool
+		var from netip.Addr
+		if c.from != "" {
+			from = netip.MustParseAddr(c.from)
+		}
+		err := n.Server.Do(func() (err error) { got, found, err = WayTo(netip.MustParseAddr(c.to), from); return err })
+		if err != nil || found != c.found || got != c.want {
+			t.Errorf("to %s from %s: %+v, %v, %v", c.to, c.from, got, found, err)
+		}
+	}
+}
+
+func TestOwnAddressesAreKnown(t *testing.T) {
+	t.Parallel()
+	n := lab.NewPair(t)
+	for addr, want := range map[string]bool{
+		lab.ServerAddr: true, lab.ServerAddr6: true, "127.0.0.1": true, "::1": true, "::ffff:" + lab.ServerAddr: true,
+		lab.ClientAddr: false, lab.ClientAddr6: false, "192.0.2.1": false, "fe80::99%eth0": false, "fe80::99%nowhere": false,
+	} {
+		var got bool
+		if err := n.Server.Do(func() (err error) { got, err = Owns(netip.MustParseAddr(addr)); return err }); err != nil || got != want {
+			t.Errorf("%s: %v, %v", addr, got, err)
+		}
+	}
+}
