@@ -78,7 +78,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newLabCommand(), newVersionCommand())
+	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newGuardCommand(), newLabCommand(), newVersionCommand())
 	for i := range cli.Programs {
 		root.AddCommand(newDropInCommand(&cli.Programs[i]))
 	}

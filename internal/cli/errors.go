@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"moat/internal/guard"
 	"moat/internal/kernel"
 	"moat/internal/text"
 )
@@ -23,6 +24,10 @@ func (env Env) complain(line string) { fmt.Fprintln(env.Stderr, line) }
 
 // fail prints an error in the words of a program and gives its exit code.
 func (env Env) fail(program string, err error) int {
+	if refused := (*guard.Refusal)(nil); errors.As(err, &refused) {
+		env.complain(refused.Error())
+		return text.CodeFailed
+	}
 	err = worded(program, err)
 	env.complain(err.Error())
 	return text.ExitCode(err)

@@ -16,9 +16,9 @@ import (
 )
 
 // Guarded is the gate of this process: changes that would cut off the one who
-// makes them do not happen. Warnings go to stderr. protect names connections to
-// be kept beyond the caller's own.
-func Guarded(stderr io.Writer, protect ...string) kernel.Gate {
+// makes them do not happen. Warnings go to stderr. protect names clients to be
+// kept beyond the caller's own connection and those of moat.toml.
+func Guarded(stderr io.Writer, protect ...guard.Protected) kernel.Gate {
 	return guard.New(guard.Options{Warn: stderr, Protect: protect})
 }
 
@@ -122,8 +122,8 @@ func parse(f rule.Family, name string, r io.Reader, o text.RestoreOptions) (*cha
 
 // named puts the file and the place into an error: "rules.v4:14:23: …".
 func named(name string, err error) error {
-	if err == nil {
-		return nil
+	if refused := (*guard.Refusal)(nil); err == nil || errors.As(err, &refused) {
+		return err
 	}
 	var t *text.Error
 	if errors.As(worded(name, err), &t) {

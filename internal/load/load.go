@@ -91,7 +91,7 @@ func Live(f rule.Family) (*Rules, error) {
 	if err := errors.Join(err, k.Close()); err != nil {
 		return nil, permitted(err)
 	}
-	nameSets(rs, &netdb.DB{})
+	NameSets(rs)
 	return &Rules{Ruleset: rs, Source: "live"}, nil
 }
 

@@ -39,9 +39,10 @@ func (s *namedSets) ByIndex(index uint16) (string, error) {
 	return s.names[index], nil
 }
 
-// nameSets gives references to sets in rules of the kernel, which are indexes,
+// NameSets gives references to sets in rules of the kernel, which are indexes,
 // their names; one whose name nobody tells is "#" and the index.
-func nameSets(rs *rule.Ruleset, names *netdb.DB) {
+func NameSets(rs *rule.Ruleset) {
+	names := &netdb.DB{}
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {

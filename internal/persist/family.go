@@ -63,6 +63,9 @@ func (r *run) load(f rule.Family) outcome {
 	}
 	r.report.fail("%v", err)
 	switch {
+	case isBarred(err): // the file is right, and the last good version no answer
+		r.reportUnloaded(f)
+		return didFail
 	case goodErr != nil:
 		r.report.fail("%s: last good version not readable: %v", f.Name(), goodErr)
 	case !hasGood:
@@ -74,6 +77,16 @@ func (r *run) load(f rule.Family) outcome {
 	}
 	r.reportUnloaded(f)
 	return didFail
+}
+
+// isBarred says if an error is the refusal of a change that could have been made:
+// the guard's, whose error says so by itself.
+func isBarred(err error) bool {
+	var refusal interface {
+		error
+		Barred() bool
+	}
+	return errors.As(err, &refusal) && refusal.Barred()
 }
 
 // loadGood is the second attempt of load.

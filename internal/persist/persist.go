@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"moat/internal/syslog"
 )
 
 // Env is the world that Main sees. Root, Stdin and Environ may be left out.
@@ -62,7 +64,7 @@ func newRun(env Env) *run {
 	}
 	r.report = &reporter{program: "netfilter-persistent", stderr: env.Stderr, now: time.Now}
 	if !isJournal(env.Stderr, env.Environ) {
-		r.report.socket = env.Root + "/dev/log"
+		r.report.socket = env.Root + syslog.Socket
 	}
 	return r
 }

@@ -117,3 +117,20 @@ func (c *condition) match(p *packet.Packet, known map[string]packet.Answer) pack
 	}
 	return a
 }
+
+// Match says whether a packet, at the hook that it names and with the interfaces
+// that it has there, meets all conditions of a rule.
+func Match(r *rule.Rule, p *packet.Packet) packet.Answer {
+	l := lineOf(r, nil)
+	s := state{p: *p}
+	s.readAddresses()
+	answer, _ := l.match(&s, nil)
+	return answer
+}
+
+// Changes reports whether a rule that matches can make a difference to a packet
+// or to its way; one that only counts or logs cannot.
+func Changes(r *rule.Rule) bool {
+	l := lineOf(r, nil)
+	return l.action != actCount
+}

@@ -164,17 +164,22 @@ func (c *chain) makeIndex(old *Firewall) {
 func (c *chain) prepare(rules []*rule.Rule, chains map[string]*chain) {
 	c.lines = make([]line, len(rules))
 	for i, r := range rules {
-		l := &c.lines[i]
-		l.rule, l.src, l.dst = r, maskedOf(r.Src), maskedOf(r.Dst)
-		for _, m := range r.Matches {
-			x, _ := m.(ext.Matcher)
-			l.matches = append(l.matches, condition{name: m.Name(), matcher: x})
-		}
-		if r.Foreign { // it asks for more than its fields say
-			l.matches = append(l.matches, condition{name: "nf_tables"})
-		}
-		l.target(r.Target, chains)
+		c.lines[i] = lineOf(r, chains)
 	}
+}
+
+// lineOf takes a rule apart; chains are those that it may jump to.
+func lineOf(r *rule.Rule, chains map[string]*chain) line {
+	l := line{rule: r, src: maskedOf(r.Src), dst: maskedOf(r.Dst)}
+	for _, m := range r.Matches {
+		x, _ := m.(ext.Matcher)
+		l.matches = append(l.matches, condition{name: m.Name(), matcher: x})
+	}
+	if r.Foreign { // it asks for more than its fields say
+		l.matches = append(l.matches, condition{name: "nf_tables"})
+	}
+	l.target(r.Target, chains)
+	return l
 }
 
 // target takes a rule's target apart.

@@ -21,7 +21,7 @@ type layer struct {
 // layers are all packages, those at the top first: a package imports only
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
-	{"moat/cmd/moat", "report analyze load question host packet rule cli lab cobra sys"},
+	{"moat/cmd/moat", "guard report analyze load question host packet rule cli lab cobra sys"},
 	{"moat/bench", "rulesets sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
@@ -31,10 +31,10 @@ var layers = []layer{
 	{"moat/internal/manual/generate", "manual"},
 	{"moat/internal/manual", "text ext rule"},
 	{"moat/internal/cli", "guard commit persist kernel text change ext kernel/nft netdb rule"},
-	{"moat/internal/guard", "session load simulate kernel text change ext netdb host packet rule yaml"},
+	{"moat/internal/guard", "session load question simulate kernel text change ext netdb host packet rule syslog toml"},
 	{"moat/internal/commit", "persist rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},
-	{"moat/internal/persist", "rule"},
+	{"moat/internal/persist", "syslog rule"},
 	{"moat/internal/report", "analyze load text simulate question space ext netdb packet rule"},
 	{"moat/internal/analyze", "load question simulate space text change ext netdb host packet rule yaml"},
 	{"moat/internal/question", "simulate ext netdb packet rule"},
@@ -47,17 +47,20 @@ var layers = []layer{
 	{"moat/internal/kernel/nft", "sys"},
 	{"moat/internal/netdb", ""},
 	{"moat/internal/space", "packet rule"},
+	{"moat/internal/session", "host packet sys"},
 	{"moat/internal/host", "packet rule netlink sys"},
 	{"moat/internal/packet", "rule"},
 	{"moat/internal/rulesets", "rule"},
 	{"moat/internal/rule", ""},
+	{"moat/internal/syslog", ""},
 	{"moat/internal/lab", "netlink net sys"},
 }
 
 // modules are the modules that Moat may use, by the names above.
 var modules = map[string]string{
 	"cobra": "github.com/spf13/cobra", "netlink": "github.com/vishvananda/netlink",
-	"net": "golang.org/x/net", "sys": "golang.org/x/sys", "yaml": "github.com/goccy/go-yaml",
+	"net": "golang.org/x/net", "sys": "golang.org/x/sys", "toml": "github.com/pelletier/go-toml/v2",
+	"yaml": "github.com/goccy/go-yaml",
 }
 
 // allowed gives the import paths that a layer may use.

@@ -1,0 +1,168 @@
+package guard
+
+import (
+	"fmt"
+	"net/netip"
+
+	"moat/internal/packet"
+	"moat/internal/question"
+	"moat/internal/rule"
+	"moat/internal/simulate"
+)
+
+// kind is what a packet is of, to a party.
+type kind uint8
+
+const (
+	liveIn           kind = iota // the next packet of the connection
+	liveOut                      // its answer
+	newIn                        // the first packet of a new connection
+	newOut                       // its answer
+	newGoesOn                    // the packet after that
+	solicitationIn               // somebody on the link looks for this host
+	advertisementOut             // this host answers
+	solicitationOut              // this host looks for its neighbour
+	advertisementIn              // it answers
+	kinds
+)
+
+// isOut reports whether this host sends the packet.
+func (k kind) isOut() bool {
+	return k == liveOut || k == newOut || k == advertisementOut || k == solicitationOut
+}
+
+// isDiscovery reports whether it is a packet of IPv6's neighbour discovery.
+func (k kind) isDiscovery() bool { return k >= solicitationIn }
+
+// ask is a packet of a party that has to get through.
+type ask struct {
+	kind
+	packet packet.Packet
+}
+
+// way is the packet's way.
+func (a *ask) way() simulate.Way {
+	if a.isOut() {
+		return simulate.Out
+	}
+	return simulate.In
+}
+
+// asks are the packets that have to get through, in the order in which each is
+// needed for the next. Of answers, what a translation of the packet before
+// makes of them is not in it yet: see trial.answer.
+func (p *party) asks() (list []*ask) {
+	if p.Live {
+		list = append(list, p.live(liveIn), p.live(liveOut))
+	}
+	list = append(list, p.fresh(newIn), p.fresh(newOut), p.fresh(newGoesOn))
+	if p.discovers {
+		for k := solicitationIn; k < kinds; k++ {
+			list = append(list, p.discovery(k))
+		}
+	}
+	return list
+}
+
+// live is a packet of the connection as it is, with what connection tracking
+// knows. One that tracking does not know is new to it, though it is none: its
+// packets have no SYN.
+func (p *party) live(k kind) *ask {
+	state := packet.Established
+	switch {
+	case p.isTracked:
+		state = p.tracked.Connection.State
+	case k == liveIn && p.strict:
+		state = packet.Invalid
+	case k == liveIn:
+		state = packet.New
+	}
+	from, to := p.From, p.Wire
+	if k == liveOut {
+		from, to = p.Server, p.Client
+	}
+	a := p.make(k, p.transport(from, to, "ACK", state))
+	q := &a.packet
+	switch {
+	case p.untold:
+		q.Known &^= packet.KnowState
+	case p.isTracked:
+		q.Connection = p.tracked.Connection
+		q.Connection.Reply = p.tracked.Reply != (k == liveIn)
+		q.Known |= p.tracked.Known | packet.KnowState | packet.KnowDirection
+	}
+	return a
+}
+
+// fresh is a packet of a new connection from the same client to the same port.
+func (p *party) fresh(k kind) *ask {
+	client := netip.AddrPortFrom(p.From.Addr(), question.FreePort)
+	if k == newOut {
+		client = netip.AddrPortFrom(p.Client.Addr(), question.FreePort)
+	}
+	switch k {
+	case newOut:
+		return p.make(k, p.transport(p.Server, client, "SYN,ACK", packet.Established))
+	case newGoesOn:
+		return p.make(k, p.transport(client, p.Wire, "ACK", packet.Established))
+	}
+	return p.make(k, p.transport(client, p.Wire, "SYN", packet.New))
+}
+
+// transport is a question about a packet between two sockets.
+func (p *party) transport(from, to netip.AddrPort, flags string, state packet.State) string {
+	if p.Proto == packet.ProtoUDP {
+		return fmt.Sprintf("udp %s %s %s state %s", from, question.Arrow, to, state)
+	}
+	return fmt.Sprintf("tcp %s %s %s state %s flags %s", from, question.Arrow, to, state, flags)
+}
+
+// discovery is a packet by which neighbours on an IPv6 link find each other
+// (RFC 4861, sections 4.3 and 4.4).
+func (p *party) discovery(k kind) *ask {
+	here, there := p.Server.Addr(), p.neighbour
+	from, to, what := there, solicited(here), "neighbour-solicitation"
+	switch k {
+	case advertisementOut:
+		from, to, what = here, there, "neighbour-advertisement"
+	case solicitationOut:
+		from, to = here, solicited(there)
+	case advertisementIn:
+		from, to, what = there, here, "neighbour-advertisement"
+	}
+	a := p.make(k, fmt.Sprintf("icmpv6 %s -> %s type %s ttl 255 state UNTRACKED", from, to, what))
+	if k == solicitationIn && there != p.Client.Addr() && !there.IsLinkLocalUnicast() {
+		a.packet.Src = netip.Addr{} // a router asks from its link-local address, which is not known
+	}
+	return a
+}
+
+// solicited is the solicited-node multicast address of an address: ff02::1:ff
+// and its last three bytes (RFC 4291, section 2.7.1).
+func solicited(a netip.Addr) netip.Addr {
+	b := a.As16()
+	out := netip.MustParseAddr("ff02::1:ff00:0").As16()
+	copy(out[13:], b[13:])
+	return netip.AddrFrom16(out)
+}
+
+// make makes the packet that a question describes, on the party's interface.
+func (p *party) make(k kind, words string) *ask {
+	hook := rule.Input
+	if k.isOut() {
+		hook = rule.Output
+	}
+	q, err := question.Parse(words+" hook "+hook.Chain(), question.Options{Family: p.family()})
+	if err != nil { // the words are ours
+		panic("guard: " + words + ": " + err.Error())
+	}
+	a := &ask{kind: k, packet: q.Packet}
+	o := &a.packet
+	o.Hook, o.Host = hook, p.facts
+	if k.isOut() {
+		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.device, p.device == "", "", false
+	} else {
+		o.In, o.HiddenIn, o.Out, o.HiddenOut = p.device, p.device == "", "", false
+	}
+	return a
+}

@@ -1,0 +1,74 @@
+package guard
+
+import (
+	"net/netip"
+
+	"moat/internal/host"
+	"moat/internal/packet"
+	"moat/internal/rule"
+)
+
+// facts is the host, read only when a rule asks for more of it than that the
+// server's address is its own.
+type facts struct {
+	here netip.Addr
+	read *host.Facts // nil: not read, or not to be had
+	done bool
+}
+
+var _ packet.Host = (*facts)(nil)
+
+// real gives the host's facts; false if they cannot be read, and every question
+// is then not known.
+func (f *facts) real() (*host.Facts, bool) {
+	if !f.done {
+		f.done = true
+		if read, err := host.Read(); err == nil {
+			f.read = read
+		}
+	}
+	return f.read, f.read != nil
+}
+
+// AddressType implements packet.Host.
+func (f *facts) AddressType(a netip.Addr, dev string) (packet.AddressType, bool) {
+	if a == f.here && dev == "" {
+		return packet.AddressLocal, true
+	}
+	if r, ok := f.real(); ok {
+		return r.AddressType(a, dev)
+	}
+	return 0, false
+}
+
+// ReversePath implements packet.Host.
+func (f *facts) ReversePath(src netip.Addr, dev string, loose bool) (ok, known bool) {
+	if r, has := f.real(); has {
+		return r.ReversePath(src, dev, loose)
+	}
+	return false, false
+}
+
+// InSet implements packet.Host.
+func (f *facts) InSet(set string, dirs []string, p *packet.Packet) (in, known bool) {
+	if r, ok := f.real(); ok {
+		return r.InSet(set, dirs, p)
+	}
+	return false, false
+}
+
+// InterfaceAddress implements packet.Host.
+func (f *facts) InterfaceAddress(dev string, family rule.Family, peer netip.Addr) (netip.Addr, bool) {
+	if r, ok := f.real(); ok {
+		return r.InterfaceAddress(dev, family, peer)
+	}
+	return netip.Addr{}, false
+}
+
+// Route implements packet.Host.
+func (f *facts) Route(p *packet.Packet) (packet.Route, bool) {
+	if r, ok := f.real(); ok {
+		return r.Route(p)
+	}
+	return packet.Route{}, false
+}

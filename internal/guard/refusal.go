@@ -1,0 +1,215 @@
+package guard
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"moat/internal/change"
+	"moat/internal/ext"
+	"moat/internal/packet"
+	"moat/internal/rule"
+	"moat/internal/simulate"
+	"moat/internal/text"
+)
+
+// Refusal is the error of a change that would cut off somebody. Nothing was
+// changed.
+type Refusal struct {
+	Losses []Loss
+	Remedy *remedy // nil: none was found
+	family rule.Family
+	who    []string // the parties that lose something, in words
+	own    bool     // the caller's own connection is among them
+}
+
+// Loss is what would be lost, and by what.
+type Loss struct {
+	What string // "new connections from 203.0.113.7 to port 22, on their way in"
+	By   string // the rule or policy with its place
+}
+
+// Barred says that the change was refused and not tried.
+func (r *Refusal) Barred() bool { return true }
+
+// refusal words what is lost; packets that are lost in the same place are one loss.
+func (j *judgement) refusal() *Refusal {
+	r := &Refusal{family: j.family}
+	type loss struct {
+		what []string
+		by   string
+		out  bool
+	}
+	var list []loss
+	for i := range j.lost {
+		o := &j.lost[i]
+		if who := o.party.describe(); !slices.Contains(r.who, who) {
+			r.who = append(r.who, who)
+		}
+		r.own = r.own || o.party.entry == nil
+		what, by := o.what(), j.by(o)
+		at := slices.IndexFunc(list, func(l loss) bool { return l.by == by && l.out == o.isOut() })
+		if at < 0 {
+			list = append(list, loss{by: by, out: o.isOut()})
+			at = len(list) - 1
+		}
+		if !slices.Contains(list[at].what, what) {
+			list[at].what = append(list[at].what, what)
+		}
+	}
+	for _, l := range list {
+		way := "on their way in"
+		if l.out {
+			way = "on their way out"
+		}
+		r.Losses = append(r.Losses, Loss{strings.Join(l.what, ", and ") + ", " + way, l.by})
+	}
+	return r
+}
+
+// what names the packets that an outcome is about.
+func (o *outcome) what() string {
+	fresh := fmt.Sprintf("new connections from %s to port %d", o.party.clients(o.party.Client.Addr()), o.party.Server.Port())
+	switch o.kind {
+	case liveIn:
+		return "this connection's packets"
+	case liveOut:
+		return "this connection's answers"
+	case newIn, newGoesOn:
+		return fresh
+	case newOut:
+		return "answers to " + fresh
+	case solicitationIn, advertisementOut:
+		return "neighbour discovery (ICMPv6), without which the link soon finds this host no more"
+	}
+	return "neighbour discovery (ICMPv6), without which this host soon finds nobody on its link"
+}
+
+// by names the rule or policy that decides.
+func (j *judgement) by(o *outcome) string {
+	r := &o.result
+	if o.strays {
+		return j.astray(o)
+	}
+	if r.By == (simulate.Place{}) {
+		return "no rule: they would have no way to go"
+	}
+	return j.place(r.By, r.What, r.Policy)
+}
+
+func (j *judgement) place(at simulate.Place, what *rule.Rule, policy rule.Verdict) string {
+	if what == nil {
+		return fmt.Sprintf("the policy %s of %s, table %s: -P %s %s", policy.Name(), at.Chain, at.Table, at.Chain, policy.Name())
+	}
+	p := ext.Printer{Family: j.family}
+	text.AppendRule(&p, at.Chain, what, text.NoCounters)
+	return fmt.Sprintf("rule %d of %s, table %s: %s", at.Rule, at.Chain, at.Table, strings.TrimSuffix(string(p.B), "\n"))
+}
+
+// astray names the rule that sends a packet where the server does not listen.
+func (j *judgement) astray(o *outcome) string {
+	where := fmt.Sprintf("port %d, where the server does not listen", o.arrives.Port())
+	if o.arrives.Addr() != o.party.Server.Addr() {
+		where = o.arrives.String() + ", which is not the server"
+	}
+	for _, s := range j.after.path(o) {
+		if s.Match == packet.Yes && s.Table == "nat" && s.After != nil && s.What != nil {
+			return j.place(s.Place, s.What, 0) + ", which sends them to " + where
+		}
+	}
+	return "no rule any more that sends them to port " + strconv.Itoa(int(o.party.Server.Port())) + ": they come to " + where
+}
+
+// describe is the connection, or the entry of moat.toml.
+func (p *party) describe() string {
+	if p.entry != nil {
+		return p.entry.Text + " (protected)"
+	}
+	state := "not tracked yet"
+	switch {
+	case !p.Live:
+		state = "ended; new ones count"
+	case p.untold:
+		state = "state unknown"
+	case p.isTracked:
+		state = p.tracked.Connection.State.String()
+	}
+	device := ""
+	if p.device != "" {
+		device = ", in by " + p.device
+	}
+	return fmt.Sprintf("%s -> %s %s%s, %s", p.Client, p.Server, protoName(p.Proto), device, state)
+}
+
+// Summary is the refusal in one line.
+func (r *Refusal) Summary() string {
+	var parts []string
+	for _, l := range r.Losses {
+		parts = append(parts, l.What+" would be lost by "+l.By)
+	}
+	return "session " + strings.Join(r.who, "; ") + ": " + strings.Join(parts, "; ")
+}
+
+// Error is the refusal as it is shown: several lines.
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	whom := "cut off your own connection"
+	if !r.own {
+		whom = "cut off who is protected"
+	}
+	b.WriteString("moat: refused, nothing was changed: this would " + whom)
+	row := func(label, text string) { fmt.Fprintf(&b, "\n  %-8s %s", label, text) }
+	for _, who := range r.who {
+		row("session", who)
+	}
+	for _, l := range r.Losses {
+		row("lost", l.What)
+		row("by", l.By)
+	}
+	r.remedyRows(row)
+	row("insist", Force+`=1 before the command, or "moat guard off" until the next boot`)
+	return b.String()
+}
+
+// remedyRows prints the commands that make the change safe.
+func (r *Refusal) remedyRows(row func(label, text string)) {
+	m := r.Remedy
+	if m == nil {
+		row("remedy", "no command was found that makes this change safe")
+		return
+	}
+	for i := range m.first {
+		row("first", commandLine(r.family, &m.first[i]))
+	}
+	for i := range m.added {
+		a := &m.added[i]
+		line := strings.TrimPrefix(text.CommandLine(r.family, &change.Op{
+			Kind: a.op.Kind, Table: "filter", Chain: a.op.Chain, Num: a.op.Num, Rule: a.op.Rule}), r.family.Program()+" ")
+		row("add", fmt.Sprintf("%s   before line %d, table %s", line, a.before, a.op.Table))
+	}
+	if m.then != nil {
+		row("then", commandLine(r.family, m.then))
+	}
+}
+
+func commandLine(f rule.Family, op *change.Op) string { return text.CommandLine(f, op) }
+
+// doubts are warnings of what may be lost.
+func (j *judgement) doubts() (lines []string) {
+	for i := range j.unsure {
+		o := &j.unsure[i]
+		line := "whether " + o.what() + " get through is not certain: "
+		if d := o.result.Doubts; len(d) > 0 && d[0].What != nil {
+			line += "it hangs on " + d[0].Match + " in " + j.place(d[0].Place, d[0].What, 0)
+		} else if o.result.Verdict == simulate.Queue {
+			line += "a program decides, by " + j.by(o)
+		} else {
+			line += "it hangs on what the guard does not know"
+		}
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
