@@ -1,0 +1,114 @@
+package session
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// process is what /proc/PID/stat tells, see proc_pid_stat(5).
+type process struct {
+	pid, parent int
+	session     int // the kernel's, named by the process that began it
+	tty         uint32
+	comm        string
+}
+
+// Majors of terminals that are no console: linux/major.h.
+const (
+	majorOldPTY    = 2 // and 3 for their other ends
+	majorOldTTY    = 3
+	majorUnix98PTS = 136 // to 143
+	majorsUnix98   = 8
+)
+
+// major is the driver's number in a device number as stat prints it: 12 bits
+// from bit 8 on.
+func major(tty uint32) uint32 { return tty >> 8 & 0xfff }
+
+// isPseudo reports whether a controlling terminal is one that a program plays:
+// sshd, sudo, a terminal window.
+func isPseudo(tty uint32) bool {
+	m := major(tty)
+	return m == majorOldPTY || m == majorOldTTY || m >= majorUnix98PTS && m < majorUnix98PTS+majorsUnix98
+}
+
+// isConsole reports whether there is a terminal that is a screen and keyboard or
+// a line of this machine: tty1, ttyS0, hvc0.
+func isConsole(tty uint32) bool { return tty != 0 && !isPseudo(tty) }
+
+// leads reports whether the process is the first of a pseudo terminal: its
+// parent, as a rule, is the program on the other end.
+func (p process) leads() bool { return p.pid == p.session && isPseudo(p.tty) }
+
+// parseStat reads "PID (COMM) STATE PPID PGRP SESSION TTY …". COMM may hold
+// blanks and parentheses.
+func parseStat(b []byte) (p process, ok bool) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || end < open {
+		return p, false
+	}
+	p.comm = string(b[open+1 : end])
+	p.pid, ok = number(string(bytes.TrimSpace(b[:open])))
+	fields := strings.Fields(string(b[end+1:]))
+	if !ok || len(fields) < 5 {
+		return p, false
+	}
+	parent, ok1 := number(fields[1])
+	session, ok2 := number(fields[3])
+	tty, err := strconv.ParseInt(fields[4], 10, 32) // signed
+	p.parent, p.session, p.tty = parent, session, uint32(tty)
+	return p, ok1 && ok2 && err == nil
+}
+
+// number reads a decimal number that is not negative.
+func number(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0
+}
+
+func (f *finder) path(pid int, name string) string {
+	return f.proc + "/" + strconv.Itoa(pid) + "/" + name
+}
+
+// process reads a process; false for one that ended.
+func (f *finder) process(pid int) (process, bool) {
+	if p, ok := f.processes[pid]; ok {
+		return p, true
+	}
+	b, err := os.ReadFile(f.path(pid, "stat"))
+	if err != nil {
+		return process{}, false
+	}
+	p, ok := parseStat(b)
+	if ok {
+		f.processes[pid] = p
+	}
+	return p, ok
+}
+
+// environ reads the environment that a process was started with.
+func (f *finder) environ(pid int) []string {
+	b, err := os.ReadFile(f.path(pid, "environ"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(b), "\x00")
+}
+
+// all lists the numbers of all processes.
+func (f *finder) all() (pids []int) {
+	dir, err := os.Open(f.proc)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what could be read is looked at
+	for _, name := range names {
+		if pid, ok := number(name); ok {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

@@ -1,0 +1,161 @@
+// Package session finds out by which connections somebody works on this host:
+// those that a change of the firewall must not cut off.
+//
+// The environment tells (SSH_CONNECTION), or the process's ancestors do: one of
+// them holds a socket that it accepted from elsewhere, be it sshd, mosh, telnetd
+// or a web terminal. Where both are gone, other processes of the same login
+// have such ancestors. A console, a daemon or a boot script has none of that.
+//
+// Every iptables command of every script asks, so that nothing here reads whole
+// tables of the kernel, or all of /proc, unless there is a login without a
+// connection. Connections count in the network namespace of the calling thread
+// only.
+package session
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"moat/internal/host"
+	"moat/internal/packet"
+)
+
+// Session is a connection by which somebody works on this host.
+type Session struct {
+	Proto uint8 // packet.ProtoTCP or packet.ProtoUDP
+	// Client and Server as the socket has them, behind this host's own NAT. IPv4
+	// of an IPv6 socket is IPv4; link-local addresses have their interface as
+	// zone. The client's port is 0 where it is not known: a UDP server that is
+	// not connected, on a host that does not track connections.
+	Client, Server netip.AddrPort
+	// Live says that the socket is in this network namespace now. False:
+	// SSH_CONNECTION of a connection that is gone, as in tmux and under mosh;
+	// only new ones of its kind count.
+	Live    bool
+	Program string // of the process that holds it, "sshd"; "" if not known
+	PID     int    // of that process; 0 if not known
+}
+
+// Caller is the process that wants to know, as far as the environment tells of it.
+type Caller struct {
+	PID     int
+	Environ []string
+	Proc    string // "/proc"
+}
+
+// Here is this process.
+func Here() Caller { return Caller{PID: os.Getpid(), Environ: os.Environ(), Proc: "/proc"} }
+
+// Of gives the sessions that the caller belongs to; none for a console login, a
+// daemon and a boot script. An error says that the kernel could not be asked,
+// and that nothing else was found.
+func Of(c Caller) ([]Session, error) {
+	f := newFinder(c.Proc)
+	told, isTold := sshConnection(c.Environ)
+	if isTold {
+		told.Live = f.isLive(told)
+	}
+	// Within a terminal multiplexer the variable tells who opened the window, not
+	// who looks at it now.
+	if told.Live && !inMultiplexer(c.Environ) {
+		return []Session{told}, nil
+	}
+	guessed := f.search(c.PID)
+	switch {
+	case told.Live:
+		f.add(told)
+	case isTold && (guessed || len(f.found) == 0) && f.isServed(told.Server):
+		f.add(told)
+	}
+	if len(f.found) > 0 {
+		return f.found, nil
+	}
+	return nil, f.err
+}
+
+// add adds a session unless it is there already.
+func (f *finder) add(s Session) {
+	if !slices.ContainsFunc(f.found, func(o Session) bool {
+		return o.Proto == s.Proto && o.Client == s.Client && o.Server == s.Server
+	}) {
+		f.found = append(f.found, s)
+	}
+}
+
+// variable finds a variable of an environment.
+func variable(environ []string, name string) (string, bool) {
+	for _, e := range environ {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// sshConnection reads SSH_CONNECTION, see ssh(1): the client's address and port,
+// the server's address and port. sshd writes "UNKNOWN" for what is no TCP.
+func sshConnection(environ []string) (s Session, ok bool) {
+	v, ok := variable(environ, "SSH_CONNECTION")
+	fields := strings.Fields(v)
+	if !ok || len(fields) != 4 {
+		return s, false
+	}
+	s.Proto = packet.ProtoTCP
+	if s.Client, ok = endpoint(fields[0], fields[1]); !ok {
+		return s, false
+	}
+	s.Server, ok = endpoint(fields[2], fields[3])
+	return s, ok && isElsewhere(s.Client.Addr())
+}
+
+func endpoint(addr, port string) (netip.AddrPort, bool) {
+	a, err := netip.ParseAddr(addr)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	p, ok := number(port)
+	return netip.AddrPortFrom(a.Unmap(), uint16(p)), ok && p > 0 && p <= 0xffff
+}
+
+// isElsewhere reports whether an address can be another host's.
+func isElsewhere(a netip.Addr) bool { return !a.IsLoopback() && !a.IsUnspecified() }
+
+// inMultiplexer reports whether the environment is of a window of one of the
+// multiplexers that say so.
+func inMultiplexer(environ []string) bool {
+	for _, name := range [...]string{"TMUX", "STY", "ZELLIJ", "ABDUCO_SESSION"} {
+		if v, _ := variable(environ, name); v != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// isLive reports whether the connection's socket is in this namespace.
+func (f *finder) isLive(s Session) bool {
+	socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
+	f.note(err)
+	return found && socket.State == host.SocketEstablished
+}
+
+// isServed reports whether a server's address is this namespace's, and new
+// connections find somebody there.
+func (f *finder) isServed(server netip.AddrPort) bool {
+	own, err := host.Owns(server.Addr())
+	f.note(err)
+	if !own {
+		return false
+	}
+	_, found, err := host.Listens(packet.ProtoTCP, server)
+	f.note(err)
+	return found
+}
+
+// note keeps the first error.
+func (f *finder) note(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}

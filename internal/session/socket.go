@@ -1,0 +1,289 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"moat/internal/host"
+	"moat/internal/packet"
+)
+
+// end is this host's end of a connection, or of a UDP socket that has no peer.
+type end struct {
+	proto         uint8
+	local, remote netip.AddrPort // remote is not valid without a peer
+}
+
+// sockets reads the sockets of other processes.
+type sockets struct {
+	// lend duplicates a process's descriptor into this one: pidfd_getfd(2).
+	lend func(pidfd, fd, flags int) (int, error)
+	// listed are the connections of this namespace by inode; nil until sockets
+	// turned out not to be lent.
+	listed map[uint32]end
+	here   *namespace // of the calling thread; nil until it is asked for
+	first  int        // port of the range for outgoing connections; 0 until it is asked for
+}
+
+// namespace names a network namespace by its file's device and inode.
+type namespace struct{ dev, inode uint64 }
+
+func newSockets() sockets { return sockets{lend: unix.PidfdGetfd} }
+
+// held gives the connections from elsewhere in this namespace that a process
+// holds. Processes that this one may not look into, or that end meanwhile, hold
+// none.
+func (f *finder) held(p process, terminal bool) (list []Session) {
+	links := f.socketsOf(p.pid)
+	if len(links) == 0 {
+		return nil
+	}
+	pidfd, err := unix.PidfdOpen(p.pid, 0)
+	if err == nil {
+		defer unix.Close(pidfd)
+	}
+	for _, l := range links {
+		e, ok := f.end(pidfd, l, err)
+		if !ok || !f.isFromElsewhere(e) {
+			continue
+		}
+		if e.remote.IsValid() {
+			list = append(list, Session{Proto: e.proto, Client: e.remote, Server: e.local})
+		} else if terminal {
+			list = append(list, f.roaming(p, e)...)
+		}
+	}
+	return list
+}
+
+// link is a descriptor that is a socket.
+type link struct {
+	fd    int
+	inode uint32
+}
+
+// socketsOf lists the sockets among the descriptors of a process.
+func (f *finder) socketsOf(pid int) (list []link) {
+	dir, err := os.Open(f.path(pid, "fd"))
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what could be read is looked at
+	var buffer [64]byte              // "socket:[4294967295]"; of longer links the beginning
+	at := int(dir.Fd())
+	for _, name := range names {
+		n, err := unix.Readlinkat(at, name, buffer[:])
+		if err != nil {
+			continue
+		}
+		inode, ok := bytes.CutPrefix(buffer[:n], []byte("socket:["))
+		if !ok {
+			continue
+		}
+		fd, ok1 := number(name)
+		i, err := strconv.ParseUint(strings.TrimSuffix(string(inode), "]"), 10, 64)
+		if ok1 && err == nil {
+			list = append(list, link{fd, uint32(i)}) // sock_diag has as many bits
+		}
+	}
+	return list
+}
+
+// end looks at one socket of a process: at the socket itself, or where this
+// process may not or the kernel cannot (before 5.6), at a list of all. failed
+// is why there is no pidfd.
+func (f *finder) end(pidfd int, l link, failed error) (end, bool) {
+	fd, err := -1, failed
+	if err == nil && f.sockets.listed == nil {
+		fd, err = f.sockets.lend(pidfd, l.fd, 0)
+	}
+	switch {
+	case f.sockets.listed != nil:
+	case err == nil:
+		defer unix.Close(fd)
+		e, ok := endOf(fd)
+		return e, ok && f.isHere(fd)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOSYS):
+		f.list()
+	default: // the process or the descriptor is gone
+		return end{}, false
+	}
+	e, ok := f.sockets.listed[l.inode]
+	return e, ok
+}
+
+// list reads all connections of this namespace.
+func (f *finder) list() {
+	f.sockets.listed = map[uint32]end{}
+	for _, proto := range [...]uint8{packet.ProtoTCP, packet.ProtoUDP} {
+		all, err := host.Established(proto)
+		f.note(err)
+		for _, s := range all {
+			f.sockets.listed[s.Inode] = end{proto, s.Local, s.Remote}
+		}
+	}
+}
+
+// endOf reads a socket; false for one that is not TCP or UDP over IP, or that
+// has no peer and is not UDP.
+func endOf(fd int) (e end, ok bool) {
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || domain != unix.AF_INET && domain != unix.AF_INET6 {
+		return e, false
+	}
+	proto, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	switch {
+	case err != nil:
+		return e, false
+	case proto == unix.IPPROTO_TCP, proto == unix.IPPROTO_MPTCP: // on the wire that is TCP
+		e.proto = packet.ProtoTCP
+	case proto == unix.IPPROTO_UDP:
+		e.proto = packet.ProtoUDP
+	default:
+		return e, false
+	}
+	if peer, err := unix.Getpeername(fd); err == nil {
+		e.remote = addrPort(peer)
+	} else if e.proto != packet.ProtoUDP {
+		return e, false
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return e, false
+	}
+	e.local = addrPort(name)
+	return e, e.local.Port() != 0
+}
+
+func addrPort(s unix.Sockaddr) netip.AddrPort {
+	switch s := s.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port))
+	case *unix.SockaddrInet6:
+		a := netip.AddrFrom16(s.Addr).Unmap()
+		if s.ZoneId != 0 {
+			a = a.WithZone(zone(s.ZoneId))
+		}
+		return netip.AddrPortFrom(a, uint16(s.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// zone is the name of an interface, which SSH_CONNECTION has, too.
+func zone(index uint32) string {
+	if dev, err := net.InterfaceByIndex(int(index)); err == nil {
+		return dev.Name
+	}
+	return strconv.FormatUint(uint64(index), 10)
+}
+
+// isHere reports whether a socket is in the network namespace of the calling
+// thread. One that the kernel does not tell of is in a namespace in which this
+// process may not change anything.
+func (f *finder) isHere(fd int) bool {
+	if f.sockets.here == nil {
+		f.sockets.here = &namespace{}
+		if own, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+			defer unix.Close(own)
+			*f.sockets.here, _ = namespaceOf(own)
+		}
+	}
+	ns, ok := namespaceOf(fd)
+	return ok && ns == *f.sockets.here
+}
+
+func namespaceOf(socket int) (namespace, bool) {
+	fd, err := unix.IoctlRetInt(socket, unix.SIOCGSKNS)
+	if err != nil {
+		return namespace{}, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return namespace{}, false
+	}
+	return namespace{st.Dev, st.Ino}, true
+}
+
+// isFromElsewhere reports whether another host began the connection: it goes to
+// a port that somebody listens on, or that this host gives no outgoing ones. A
+// UDP socket without a peer takes what comes.
+func (f *finder) isFromElsewhere(e end) bool {
+	if !e.remote.IsValid() {
+		return true
+	}
+	if !isElsewhere(e.remote.Addr()) {
+		return false
+	}
+	if int(e.local.Port()) >= f.firstOutgoing() {
+		_, found, err := host.Listens(e.proto, e.local)
+		f.note(err)
+		if !found {
+			return false
+		}
+	}
+	own, err := host.Owns(e.remote.Addr())
+	f.note(err)
+	return !own
+}
+
+// firstOutgoing is where the range of ports for outgoing connections begins,
+// see ip(7), ip_local_port_range.
+func (f *finder) firstOutgoing() int {
+	if f.sockets.first == 0 {
+		f.sockets.first = 32768 // the kernel's default
+		b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+		if fields := strings.Fields(string(b)); err == nil && len(fields) == 2 {
+			if n, ok := number(fields[0]); ok {
+				f.sockets.first = n
+			}
+		}
+	}
+	return f.sockets.first
+}
+
+// roaming gives the session of a UDP server that answers where the last packet
+// came from, as mosh-server does: the peer that connection tracking saw last,
+// or else the address from which the server was started.
+func (f *finder) roaming(p process, e end) (one []Session) {
+	tracked, err := host.TrackedTo(e.proto, e.local.Port())
+	f.note(err)
+	var latest packet.Connection
+	for _, t := range tracked {
+		answer := t.Connection.ReplyTuple
+		client := netip.AddrPortFrom(answer.Dst, answer.DstPort)
+		if a := e.local.Addr(); !a.IsUnspecified() && a.WithZone("") != answer.Src || !isElsewhere(client.Addr()) || !isLater(t.Connection, latest) {
+			continue
+		}
+		latest = t.Connection
+		one = []Session{{Proto: e.proto, Client: client, Server: netip.AddrPortFrom(answer.Src, answer.SrcPort)}}
+	}
+	ssh, ok := sshConnection(f.environ(p.pid))
+	if len(one) > 0 || !ok {
+		return one
+	}
+	server := e.local.Addr()
+	if server.IsUnspecified() {
+		server = ssh.Server.Addr()
+	}
+	return []Session{{Proto: e.proto, Client: netip.AddrPortFrom(ssh.Client.Addr(), 0), Server: netip.AddrPortFrom(server, e.local.Port())}}
+}
+
+// isLater reports whether the last packet of a was seen after that of b: each
+// packet starts the time again after which a connection is forgotten. One that
+// was answered goes before one that was not.
+func isLater(a, b packet.Connection) bool {
+	const answered = packet.StatusSeenReply
+	if a.Status&answered != b.Status&answered {
+		return a.Status&answered != 0
+	}
+	return a.Expire >= b.Expire
+}
