@@ -49,6 +49,11 @@ func (g *Guard) Watches(s *change.Script) bool {
 		return false
 	}
 	g.lookUp()
+	return g.concerns(s) && !g.isTransient(s)
+}
+
+// concerns reports whether a change that is not harmless can matter to somebody.
+func (g *Guard) concerns(s *change.Script) bool {
 	if slices.ContainsFunc(g.entries, func(e Protected) bool { return familyOf(e.From.Addr()) == s.Family }) {
 		return true
 	}
@@ -73,12 +78,12 @@ func (g *Guard) lookUp() {
 			g.parties = append(g.parties, p)
 		}
 	}
-	if len(sessions) == 0 && g.caller.OnConsole() {
-		return // at the console nothing is held up
-	}
 	entries, err := readConfig(g.o.Root + ConfigFile)
 	g.trouble("nothing of it is protected", err)
 	g.entries = append(entries, g.o.Protect...)
+	if len(g.entries) > 0 && len(sessions) == 0 && g.caller.OnConsole() {
+		g.entries = nil // at the console nothing is held up
+	}
 }
 
 // Judge implements kernel.Gate: it refuses, with a *Refusal, a change after which

@@ -294,3 +294,26 @@ func TestProtectedNetworks(t *testing.T) {
 		})
 	}
 }
+
+// TestTranslationToAnotherPortOfTheServer is no loss, and one to another program
+// is, both for the caller and for the session that came through it.
+func TestTranslationToAnotherPortOfTheServer(t *testing.T) {
+	s := newServer(t, overIPv4)
+	if err := s.Server.Echo("tcp 22,2222"); err != nil {
+		t.Fatal(err)
+	}
+	const redirect = "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports "
+	err := s.Server.Do(func() error {
+		if r := s.order(redirect + "2222"); r != nil {
+			t.Errorf("to its other port:\n%v", r)
+		}
+		s.empty()
+		if r := s.order(redirect + "2223"); r == nil {
+			t.Error("to a port where nobody listens: obeyed")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -77,10 +77,23 @@ func plain(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// listens reports whether the server takes connections at another of its ports, too.
+// listens reports whether the program behind the server's port takes connections
+// at another address and port, too. It is asked only where a translation leads to.
 func (p *party) listens(at netip.AddrPort) bool {
-	l, found, err := host.Listens(p.Proto, at)
-	return err == nil && found && (l.Program == "" || p.Program == "" || l.Program == p.Program)
+	list, err := host.Listeners()
+	if err != nil {
+		return false
+	}
+	program := func(to netip.AddrPort) string {
+		for i := range list {
+			if list[i].Takes(p.Proto, to.Addr(), to.Port()) {
+				return list[i].Program
+			}
+		}
+		return ""
+	}
+	name := program(at)
+	return name != "" && name == program(p.Server)
 }
 
 // track asks connection tracking. The server's answer is looked up, since the
