@@ -28,7 +28,8 @@ test: test-packages
 
 # The programs that tests run, with the Debian package that each comes from.
 TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
-	unshare:util-linux ip:iproute2 bash:bash ipset:ipset
+	unshare:util-linux ip:iproute2 bash:bash ipset:ipset \
+	sshd:openssh-server ssh:openssh-client sudo:sudo ufw:ufw fail2ban-server:fail2ban dockerd:docker.io
 TEST_FILES := /etc/services:netbase
 
 test-packages:

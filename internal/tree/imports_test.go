@@ -32,7 +32,7 @@ var layers = []layer{
 	{"moat/internal/manual", "text ext rule"},
 	{"moat/internal/cli", "guard commit persist kernel text change ext kernel/nft netdb rule"},
 	{"moat/internal/guard", "session load question simulate kernel text change ext netdb host packet rule syslog toml"},
-	{"moat/internal/commit", "persist rule sys"},
+	{"moat/internal/commit", "persist packet rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},
 	{"moat/internal/persist", "syslog rule"},
 	{"moat/internal/report", "analyze load text simulate question space ext netdb packet rule"},
@@ -53,6 +53,7 @@ var layers = []layer{
 	{"moat/internal/rulesets", "rule"},
 	{"moat/internal/rule", ""},
 	{"moat/internal/syslog", ""},
+	{"moat/internal/sshlab", "lab netlink"},
 	{"moat/internal/lab", "netlink net sys"},
 }
 

@@ -1,0 +1,178 @@
+package sshlab
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"moat/internal/lab"
+)
+
+// Shell is a live ssh session: a remote shell that gets one command after
+// another.
+type Shell struct {
+	lab   *Lab
+	stdin io.WriteCloser
+	out   <-chan string // lines, closed when the session ends
+	errs  <-chan string
+
+	mu sync.Mutex
+	n  int // commands so far
+}
+
+// NoAnswer is the exit code of a command from which nothing came back: the
+// session is cut, or has ended.
+const NoAnswer = -1
+
+// Waits: what must come has long, on a busy machine; a session that is cut is
+// believed to be after a shorter time, and so is a port that does not answer.
+const (
+	runWait     = 20 * time.Second
+	aliveWait   = 3 * time.Second
+	connectWait = "ConnectTimeout=3" // seconds
+	loginWait   = 20 * time.Second
+)
+
+// server gives the server's address in a family, "4" or "6".
+func server(family string) string {
+	if family == "6" {
+		return lab.ServerAddr6
+	}
+	return lab.ServerAddr
+}
+
+// ssh prepares an ssh from the client; more are further arguments.
+func (l *Lab) ssh(ctx context.Context, more ...string) *lab.Cmd {
+	c := l.Client.CommandContext(ctx, "ssh", append([]string{"-T", "-F", l.clientConfig()}, more...)...)
+	c.Dir, c.Env = "/", Env()
+	return c
+}
+
+// Login begins a session that stays, over IPv4 ("4") or IPv6 ("6"); options are
+// for ssh, such as -p 2222.
+func (l *Lab) Login(family string, options ...string) *Shell {
+	l.tb.Helper()
+	sh, err := l.login(append(options, server(family), "sh"))
+	if err != nil {
+		l.tb.Fatalf("sshlab: login: %v", err)
+	}
+	if r := sh.Run("true"); r.Code != 0 {
+		l.tb.Fatalf("sshlab: login over IPv%s: no answer; %s", family, r.Stderr)
+	}
+	return sh
+}
+
+func (l *Lab) login(args []string) (*Shell, error) {
+	c := l.ssh(context.Background(), args...)
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	return &Shell{lab: l, stdin: stdin, out: lines(stdout), errs: lines(stderr)}, nil
+}
+
+// lines gives a stream's lines, each with its newline, as they come.
+func lines(r io.Reader) <-chan string {
+	c := make(chan string, 10000) // more than any command of a test prints, so that nobody waits for a reader
+	go func() {
+		defer close(c)
+		for b := bufio.NewReader(r); ; {
+			line, err := b.ReadString('\n')
+			if line != "" {
+				c <- line
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return c
+}
+
+// Run runs a shell script in the session, in a shell of its own with no input.
+func (s *Shell) Run(script string) lab.Output { return s.RunWithin(runWait, script) }
+
+// RunWithin runs a script as Run does, but believes after the given time that no
+// answer comes.
+func (s *Shell) RunWithin(wait time.Duration, script string) lab.Output {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	mark := fmt.Sprintf("sshlab-%d-", s.n)
+	// Output need not end with a newline; the mark stands at the beginning of a line all the same.
+	_, err := fmt.Fprintf(s.stdin, "(\n%s\n) </dev/null; sshlab=$?; printf '\\n%s%%d\\n' $sshlab; printf '\\n%s\\n' >&2\n", script, mark, mark)
+	if err != nil {
+		return lab.Output{Code: NoAnswer, Stderr: err.Error()}
+	}
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	var o lab.Output
+	out, code, ok := until(s.out, mark, deadline.C)
+	o.Stdout = out
+	if ok {
+		o.Stderr, _, ok = until(s.errs, mark, deadline.C)
+	}
+	if o.Code, err = strconv.Atoi(code); !ok || err != nil {
+		o.Code = NoAnswer
+		o.Stderr += "no answer from the session"
+	}
+	return o
+}
+
+// until collects lines up to the one that begins with mark, and gives what
+// follows the mark. What an earlier command left, which got no answer in time,
+// is dropped.
+func until(lines <-chan string, mark string, late <-chan time.Time) (text, rest string, ok bool) {
+	for {
+		select {
+		case line, open := <-lines:
+			if !open {
+				return text, "", false
+			}
+			if after, is := strings.CutPrefix(line, mark); is {
+				return strings.TrimSuffix(text, "\n"), strings.TrimSuffix(after, "\n"), true
+			}
+			if text += line; strings.HasPrefix(line, "sshlab-") {
+				text = ""
+			}
+		case <-late:
+			return text, "", false
+		}
+	}
+}
+
+// Alive says whether an answer comes through the session.
+func (s *Shell) Alive() bool { return s.RunWithin(aliveWait, "true").Code == 0 }
+
+// Close ends the session.
+func (s *Shell) Close() error { return s.stdin.Close() }
+
+// CanLogin says whether a new session gets in over IPv4 ("4") or IPv6 ("6") and
+// can run a command.
+func (l *Lab) CanLogin(family string, options ...string) bool {
+	l.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), loginWait)
+	defer cancel()
+	c := l.ssh(ctx, append(options, "-o", connectWait, server(family), "true")...)
+	out, err := c.Finish()
+	if err != nil {
+		l.tb.Fatalf("sshlab: %v", err)
+	}
+	return out.Code == 0
+}
