@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -310,6 +311,27 @@ func TestTranslationToAnotherPortOfTheServer(t *testing.T) {
 		s.empty()
 		if r := s.order(redirect + "2223"); r == nil {
 			t.Error("to a port where nobody listens: obeyed")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDocumentsShowTheRefusal compares README.md and docs/guard.md with what is said.
+func TestDocumentsShowTheRefusal(t *testing.T) {
+	s := newServer(t, overIPv4)
+	err := s.Server.Do(func() error {
+		want := "# " + dropIn + "\n" + s.order(dropIn).Error() + "\n"
+		for _, name := range [...]string{"../../README.md", "../../docs/guard.md"} {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s shows something else; this is real:\n%s", name, want)
+			}
 		}
 		return nil
 	})

@@ -80,10 +80,8 @@ func (o *outcome) what() string {
 		return fresh
 	case newOut:
 		return "answers to " + fresh
-	case solicitationIn, advertisementOut:
-		return "neighbour discovery (ICMPv6), without which the link soon finds this host no more"
 	}
-	return "neighbour discovery (ICMPv6), without which this host soon finds nobody on its link"
+	return "IPv6 neighbour discovery, without which the link soon forgets this host"
 }
 
 // by names the rule or policy that decides.
