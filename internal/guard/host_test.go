@@ -143,6 +143,9 @@ func (s *server) empty() {
 	}
 }
 
+// ipv6Rules begins the rules of IPv6 in the text of rules.
+const ipv6Rules = "# IPv6\n"
+
 // rules is what the kernel has, as text.
 func (s *server) rules() string {
 	s.t.Helper()
@@ -158,10 +161,15 @@ func (s *server) rules() string {
 			s.t.Fatal(err)
 		}
 		p.Family = f
+		if f == rule.IPv6 {
+			p.Str(ipv6Rules)
+		}
 		for _, table := range rs.Tables {
 			p.Str("*" + table.Name + "\n")
 			for _, c := range table.Chains {
-				p.B = text.AppendSaveChain(p.B, c)
+				p.B = text.AppendSaveChain(p.B, &rule.Chain{Name: c.Name, Base: c.Base})
+			}
+			for _, c := range table.Chains {
 				for _, r := range c.Rules {
 					text.AppendRule(p, c.Name, r, text.NoCounters)
 				}

@@ -1,0 +1,265 @@
+package guard
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"moat/internal/kernel"
+	"moat/internal/lab"
+	"moat/internal/session"
+)
+
+// orders makes random commands over few chains and conditions, so that they meet.
+type orders struct {
+	*rand.Rand
+	v6 bool
+}
+
+func (o *orders) pick(list ...string) string { return list[o.IntN(len(list))] }
+
+func (o *orders) address() string {
+	if o.v6 {
+		return o.pick(lab.ClientAddr6, lab.BlockedAddr6, "2001:db8:1::/64", "2001:db8:9::/64", lab.ServerAddr6)
+	}
+	return o.pick(lab.ClientAddr, lab.BlockedAddr, "203.0.113.0/24", "10.0.0.0/8", lab.ServerAddr)
+}
+
+// spec is a rule without its chain.
+func (o *orders) spec(table string) string {
+	var words []string
+	add := func(s string) { words = append(words, s) }
+	if o.IntN(3) == 0 {
+		add(o.pick("", "! ") + o.pick("-s ", "-d ") + o.address())
+	}
+	switch o.IntN(6) {
+	case 0, 1:
+		add("-p tcp " + o.pick("--dport ", "--sport ", "! --dport ", "! --sport ") + o.pick("22", "80", "1024:", ":1023"))
+	case 2:
+		add("-p tcp -m multiport " + o.pick("--dports ", "--sports ") + o.pick("22,80", "80,443", "1:100"))
+	case 3:
+		add("-p tcp " + o.pick("--syn", "! --syn", "--tcp-flags SYN,ACK SYN,ACK"))
+	case 4:
+		add("-p udp")
+	}
+	if o.IntN(3) == 0 {
+		add("-m conntrack --ctstate " + o.pick("NEW", "ESTABLISHED", "ESTABLISHED,RELATED", "INVALID", "UNTRACKED", "NEW,ESTABLISHED"))
+	}
+	targets := []string{"ACCEPT", "ACCEPT", "DROP", "DROP", "RETURN", "a", "b"}
+	switch table {
+	case "nat":
+		targets = []string{"ACCEPT", "RETURN", "a"}
+		if strings.Contains(strings.Join(words, " "), "tcp") {
+			targets = append(targets, "REDIRECT --to-ports 22", "REDIRECT --to-ports 99")
+		}
+	case "raw":
+		targets = append(targets, "NOTRACK", "NOTRACK")
+	}
+	add("-j " + o.pick(targets...))
+	return strings.Join(words, " ")
+}
+
+// order is a command, or a file for restore.
+func (o *orders) order() string {
+	program := "iptables"
+	if o.v6 {
+		program = "ip6tables"
+	}
+	table := o.pick("filter", "filter", "filter", "mangle", "raw", "nat")
+	chain := o.pick("INPUT", "OUTPUT", "a", "b", "INPUT")
+	if table == "raw" || table == "nat" {
+		chain = o.pick("PREROUTING", "OUTPUT", "a", "b")
+	}
+	head := program + " -t " + table + " "
+	switch o.IntN(12) {
+	case 0:
+		if chain == "INPUT" || chain == "OUTPUT" || chain == "PREROUTING" {
+			return head + "-P " + chain + " " + o.pick("ACCEPT", "DROP")
+		}
+		return head + "-F " + chain
+	case 1:
+		return head + fmt.Sprintf("-D %s %d", chain, 1+o.IntN(3))
+	case 2, 3, 4:
+		return head + fmt.Sprintf("-I %s %d %s", chain, 1+o.IntN(3), o.spec(table))
+	case 5:
+		return head + fmt.Sprintf("-R %s %d %s", chain, 1+o.IntN(3), o.spec(table))
+	case 6:
+		if table == "filter" {
+			return fmt.Sprintf("%s-restore <*filter|:INPUT %s|:a -|:b -|-A INPUT %s|-A INPUT %s|-A a %s|COMMIT",
+				program, o.pick("ACCEPT", "DROP"), o.spec("filter"), o.spec("filter"), strings.ReplaceAll(o.spec("filter"), "-j a", "-j b"))
+		}
+	}
+	return head + "-A " + chain + " " + o.spec(table)
+}
+
+var worldsFlag = flag.Int("guard.worlds", 8, "how many servers TestKernelAgreesWithTheGuard tries")
+
+// TestKernelAgreesWithTheGuard gives random commands: after each that is obeyed
+// without a warning the connection goes on and a new one gets in; and what is
+// refused, when it is done all the same, loses what the refusal says.
+func TestKernelAgreesWithTheGuard(t *testing.T) {
+	worlds, each := *worldsFlag, 60
+	if testing.Short() {
+		worlds, each = 2, 30
+	}
+	for seed := range worlds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, uint64(seed))
+			for range each {
+				w.step()
+			}
+			t.Logf("%d obeyed, %d of them touched the client, %d refused, %d uncertain", w.obeyed, w.watched, w.refused, w.uncertain)
+			if w.obeyed < 5 || w.refused == 0 {
+				t.Errorf("too few to say anything: %d obeyed, %d refused", w.obeyed, w.refused)
+			}
+		})
+	}
+}
+
+// world is a server with a connection to it and the commands given so far.
+type world struct {
+	*server
+	o                                   orders
+	to                                  string
+	conn                                *lab.Conn
+	given                               []string
+	obeyed, watched, refused, uncertain int
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{server: newServer(t), o: orders{Rand: rand.New(rand.NewPCG(seed, 5)), v6: seed%4 == 3}, to: lab.At(lab.ServerAddr, 22)}
+	program := "iptables"
+	if w.o.v6 {
+		w.to, program = lab.At(lab.ServerAddr6, 22), "ip6tables"
+	}
+	if err := w.Server.Echo("tcp 22"); err != nil {
+		t.Fatal(err)
+	}
+	w.on(func() error {
+		for _, table := range [...]string{"filter", "mangle", "raw", "nat"} {
+			w.prepare(program+" -t "+table+" -N a", program+" -t "+table+" -N b")
+		}
+		return nil
+	})
+	w.connect()
+	return w
+}
+
+// on runs f on the server.
+func (w *world) on(f func() error) {
+	w.t.Helper()
+	if err := w.Server.Do(f); err != nil {
+		w.t.Fatalf("%v\nafter\n%s", err, strings.Join(w.given, "\n"))
+	}
+}
+
+// connect opens the connection that is guarded from now on.
+func (w *world) connect() {
+	w.t.Helper()
+	var err error
+	if w.conn, err = w.Client.Dial(lab.TCP(w.to)); err != nil {
+		w.t.Fatalf("%v\nafter\n%s", err, strings.Join(w.given, "\n"))
+	}
+	client := netip.MustParseAddrPort(w.conn.LocalAddr().String())
+	w.sessions = []session.Session{{Proto: 6, Client: client, Server: netip.MustParseAddrPort(w.to), Live: true}}
+}
+
+// step gives one command.
+func (w *world) step() {
+	w.t.Helper()
+	order := w.o.order()
+	var r *Refusal
+	var obeyed, watched bool
+	var said, before string
+	w.on(func() error {
+		script := w.script(order)
+		before = w.rules()
+		g := w.guard()
+		watched = g.Watches(script)
+		err := w.give(g, script)
+		if !errors.As(err, &r) {
+			obeyed = err == nil // else it is no command that the kernel takes
+		}
+		said = w.said.String()
+		return nil
+	})
+	switch {
+	case r != nil:
+		w.refused++
+		if w.refused <= 10 {
+			w.insist(order, r, before)
+		}
+	case obeyed && said != "":
+		w.uncertain++
+		w.on(func() error { w.back(before); return nil })
+	case obeyed:
+		w.given = append(w.given, order)
+		w.obeyed++
+		if watched {
+			w.watched++
+		}
+		w.getsThrough(order)
+	}
+}
+
+// getsThrough tries the connection and a new one.
+func (w *world) getsThrough(order string) {
+	w.t.Helper()
+	live, fresh := w.conn.Alive(3*time.Second), w.Client.Probe(lab.TCP(w.to).Within(3*time.Second))
+	if live.State != lab.Open || fresh.State != lab.Open {
+		w.t.Fatalf("%s was obeyed: the connection is %v, a new one %v\nafter\n%s", order, live, fresh, strings.Join(w.given, "\n"))
+	}
+}
+
+// insist does what was refused, looks whether it loses what the refusal says,
+// and takes it back.
+func (w *world) insist(order string, r *Refusal, before string) {
+	w.t.Helper()
+	w.on(func() error { return w.give(kernel.Unguarded, w.script(order)) })
+	const wait = 400 * time.Millisecond
+	said := r.Error()
+	if strings.Contains(said, "this connection's") {
+		if live := w.conn.Alive(wait); live.State == lab.Open {
+			w.t.Errorf("the connection goes on after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
+		}
+	}
+	if strings.Contains(said, "new connections") {
+		if fresh := w.Client.Probe(lab.TCP(w.to).Within(wait)); fresh.State == lab.Open {
+			w.t.Errorf("a new connection gets in after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
+		}
+	}
+	w.on(func() error { w.back(before); return nil })
+	if err := w.conn.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.connect()
+}
+
+// back gives the rules that were there, unguarded.
+func (w *world) back(before string) {
+	w.t.Helper()
+	parts := strings.SplitN(before, ipv6Rules, 2)
+	file, program := parts[0], "iptables-restore <"
+	if w.o.v6 {
+		file, program = parts[1], "ip6tables-restore <"
+	}
+	if err := w.give(kernel.Unguarded, w.script(program+terminated(file))); err != nil {
+		w.t.Fatalf("%v\n%s", err, file)
+	}
+}
+
+// terminated puts COMMIT behind each table.
+func terminated(file string) string {
+	tables := strings.Split(file, "*")
+	var b strings.Builder
+	for _, t := range tables[1:] {
+		b.WriteString("*" + t + "COMMIT\n")
+	}
+	return b.String()
+}
