@@ -266,19 +266,24 @@ func (s *scene) hello(c net.Conn) error {
 	return err
 }
 
-// told waits for what the process on the server's host was told.
-func (s *scene) told() (list []Session) {
+// await waits for a file and gives its content.
+func (s *scene) await(file string) (b []byte) {
 	s.t.Helper()
-	var b []byte
 	err := lab.WaitFor(patience, func() (bool, error) {
 		var err error
-		b, err = os.ReadFile(s.file)
+		b, err = os.ReadFile(file)
 		return err == nil, nil
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &list); err != nil {
+	return b
+}
+
+// told waits for what the process on the server's host was told.
+func (s *scene) told() (list []Session) {
+	s.t.Helper()
+	if err := json.Unmarshal(s.await(s.file), &list); err != nil {
 		s.t.Fatal(err)
 	}
 	return list

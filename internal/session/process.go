@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is what /proc/PID/stat tells, see proc_pid_stat(5).
@@ -72,16 +74,28 @@ func (f *finder) path(pid int, name string) string {
 	return f.proc + "/" + strconv.Itoa(pid) + "/" + name
 }
 
+// read reads the beginning of a short file of /proc/PID; empty for a process
+// that ended. os.ReadFile makes twice as many system calls.
+func (f *finder) read(buffer []byte, pid int, name string) []byte {
+	fd, err := unix.Open(f.path(pid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, buffer)
+	if err != nil {
+		return nil
+	}
+	return buffer[:n]
+}
+
 // process reads a process; false for one that ended.
 func (f *finder) process(pid int) (process, bool) {
-	if p, ok := f.processes[pid]; ok {
-		return p, true
+	if p, ok := f.processes[pid]; ok || pid == 0 { // 0 is the kernel, or beyond this PID namespace
+		return p, ok
 	}
-	b, err := os.ReadFile(f.path(pid, "stat"))
-	if err != nil {
-		return process{}, false
-	}
-	p, ok := parseStat(b)
+	var buffer [1024]byte
+	p, ok := parseStat(f.read(buffer[:], pid, "stat"))
 	if ok {
 		f.processes[pid] = p
 	}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"os"
 	"slices"
 	"strings"
 )
@@ -127,16 +126,12 @@ const noAuditSession = "4294967295"
 
 // login reads the mark of a process, see proc_pid_sessionid(5) and cgroups(7).
 func (f *finder) login(pid int) (m mark) {
-	if b, err := os.ReadFile(f.path(pid, "sessionid")); err == nil {
-		if m.audit = strings.TrimSpace(string(b)); m.audit == noAuditSession {
-			m.audit = ""
-		}
+	var buffer [4096]byte
+	if m.audit = strings.TrimSpace(string(f.read(buffer[:], pid, "sessionid"))); m.audit == noAuditSession {
+		m.audit = ""
 	}
-	b, err := os.ReadFile(f.path(pid, "cgroup"))
-	if err != nil {
-		return m
-	}
-	for path := range strings.FieldsFuncSeq(string(b), func(r rune) bool { return r == '/' || r == '\n' }) {
+	cgroup := string(f.read(buffer[:], pid, "cgroup"))
+	for path := range strings.FieldsFuncSeq(cgroup, func(r rune) bool { return r == '/' || r == '\n' }) {
 		if strings.HasPrefix(path, "session-") && strings.HasSuffix(path, ".scope") {
 			m.scope = path
 		}

@@ -130,8 +130,9 @@ func TestSessionIsThatOfTheLogin(t *testing.T) {
 func TestMultiplexerBelongsToWhoeverIsLoggedIn(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.serve(plan{Network: "tcp4", Addr: ":22", Name: "sshd", Script: "true"})
+	s.serve(plan{Network: "tcp4", Addr: ":22", Name: "sshd", Script: ": >FILE.taken"})
 	client := s.dial("tcp", atServer)
+	s.await(s.file + ".taken")
 	s.start("multiplex", s.file)
 	s.expect(packet.ProtoTCP, client, atServer)
 }
@@ -257,6 +258,35 @@ func TestEnvironmentTellsTheSession(t *testing.T) {
 		if len(got) != len(c.want) || len(got) > 0 && got[0] != c.want[0] {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
+	}
+}
+
+// A window's SSH_CONNECTION is that of whoever opened it, perhaps long ago.
+func TestMultiplexersWindowHasOtherSessionsToo(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.serve(plan{Network: "tcp4", Addr: ":22", Name: "sshd", Script: ": >FILE.taken"})
+	looking := s.dial("tcp", atServer)
+	s.await(s.file + ".taken")
+	listen(t, s.Server, ":23")
+	opened := connect(t, s.Net, lab.ServerAddr+":23")
+	variable := "SSH_CONNECTION=" + strings.Join([]string{lab.ClientAddr, port(opened), lab.ServerAddr, "23"}, " ")
+	c := s.Server.Command("/proc/self/exe", "helper", "multiplex", s.file)
+	c.Env = append(os.Environ(), variable, "TMUX=/tmp/tmux-0/default,1,0")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	list := s.told()
+	if len(list) != 2 || list[0].Client != looking || list[1].Client != opened || !list[0].Live || !list[1].Live {
+		t.Errorf("%+v, want those of %v and %v", list, looking, opened)
+	}
+}
+
+func TestSocketsOfOtherKindsAreNoSession(t *testing.T) {
+	t.Parallel()
+	crowd(t)
+	if list := of(t, lab.Netns(t), ""); len(list) > 0 {
+		t.Errorf("%+v", list)
 	}
 }
 

@@ -71,30 +71,45 @@ type link struct {
 
 // socketsOf lists the sockets among the descriptors of a process.
 func (f *finder) socketsOf(pid int) (list []link) {
-	dir, err := os.Open(f.path(pid, "fd"))
+	dir, err := unix.Open(f.path(pid, "fd"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what could be read is looked at
-	var buffer [64]byte              // "socket:[4294967295]"; of longer links the beginning
-	at := int(dir.Fd())
-	for _, name := range names {
-		n, err := unix.Readlinkat(at, name, buffer[:])
-		if err != nil {
-			continue
+	defer unix.Close(dir)
+	var names []string
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := unix.ReadDirent(dir, buffer)
+		if err != nil || n <= 0 {
+			return list
 		}
-		inode, ok := bytes.CutPrefix(buffer[:n], []byte("socket:["))
-		if !ok {
-			continue
-		}
-		fd, ok1 := number(name)
-		i, err := strconv.ParseUint(strings.TrimSuffix(string(inode), "]"), 10, 64)
-		if ok1 && err == nil {
-			list = append(list, link{fd, uint32(i)}) // sock_diag has as many bits
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names[:0])
+		for _, name := range names {
+			l, isSocket, err := readLink(dir, name)
+			if err == unix.EACCES { // no process tells of one of its files only
+				return nil
+			}
+			if isSocket {
+				list = append(list, l)
+			}
 		}
 	}
-	return list
+}
+
+// readLink reads one descriptor, which is a link to "socket:[INODE]".
+func readLink(dir int, name string) (l link, isSocket bool, err error) {
+	var buffer [64]byte // of longer links the beginning
+	n, err := unix.Readlinkat(dir, name, buffer[:])
+	if err != nil {
+		return l, false, err
+	}
+	to, ok := bytes.CutPrefix(buffer[:n], []byte("socket:["))
+	if !ok {
+		return l, false, nil
+	}
+	inode, err := strconv.ParseUint(string(bytes.TrimSuffix(to, []byte("]"))), 10, 64)
+	fd, ok := number(name)
+	return link{fd, uint32(inode)}, ok && err == nil, err // sock_diag has 32 bits of it
 }
 
 // end looks at one socket of a process: at the socket itself, or where this
