@@ -22,6 +22,9 @@ func run(argv []string) int {
 	if len(argv) > 0 {
 		name, argv = filepath.Base(argv[0]), argv[1:]
 	}
+	if len(argv) == 0 || argv[0] != cli.WatchdogCommand {
+		cli.FinishPending()
+	}
 	if p := cli.Find(name); p != nil {
 		return dropIn(p, name, argv)
 	}
@@ -78,7 +81,8 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newGuardCommand(), newLabCommand(), newVersionCommand())
+	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newGuardCommand(), newLabCommand(), newVersionCommand(),
+		newApplyCommand(), newConfirmCommand(), newRollbackCommand(), newStatusCommand(), newHistoryCommand(), newWatchdogCommand())
 	for i := range cli.Programs {
 		root.AddCommand(newDropInCommand(&cli.Programs[i]))
 	}

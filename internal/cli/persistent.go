@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 
-	"moat/internal/commit"
 	"moat/internal/persist"
 	"moat/internal/rule"
 )
@@ -12,14 +11,6 @@ import (
 func runPersistent(env Env, _ rule.Family) int {
 	return persist.Main(persist.Env{
 		Program: env.Program, Args: env.Args, Environ: os.Environ(),
-		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: Firewall(env.gate()),
-	})
-}
-
-// runApply is iptables-apply and ip6tables-apply.
-func runApply(env Env, f rule.Family) int {
-	return commit.Main(commit.Env{
-		Family: f, Args: env.Args, Environ: os.Environ(), Version: Version,
 		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Firewall: Firewall(env.gate()),
 	})
 }

@@ -15,11 +15,12 @@ import (
 type answer int
 
 const (
-	answerYes     answer = iota
-	answerNo             // anything else was typed
-	answerNone           // the time was over, or the input ended
-	answerHangUp         // the terminal is gone
-	answerStopped        // a signal asked the program to end
+	answerYes       answer = iota
+	answerNo               // anything else was typed
+	answerNone             // the time was over, or the input ended
+	answerHangUp           // the terminal is gone
+	answerStopped          // a signal asked the program to end
+	answerElsewhere        // somebody else confirmed the change, or took it back
 )
 
 // endSignals ask the program to end; each one leads to a rollback.
@@ -85,17 +86,18 @@ func (s *watch) close() error {
 }
 
 // ask waits for one key on in and says what it meant. y and Y are yes; all
-// else, the end of the input and the end of the time are not.
-func (s *watch) ask(in *os.File, timeout time.Duration) (answer, error) {
+// else, the end of the input and the end of the time are not. isSettled says
+// that the question is answered elsewhere.
+func (s *watch) ask(in *os.File, timeout time.Duration, isSettled func() bool) (answer, error) {
 	restore, err := oneKeyMode(int(in.Fd()))
 	if err != nil {
 		return answerNone, err
 	}
-	a, err := s.poll(in, time.Now().Add(timeout))
+	a, err := s.poll(in, time.Now().Add(timeout), isSettled)
 	return a, errors.Join(err, restore())
 }
 
-func (s *watch) poll(in *os.File, deadline time.Time) (answer, error) {
+func (s *watch) poll(in *os.File, deadline time.Time, isSettled func() bool) (answer, error) {
 	fds := []unix.PollFd{
 		{Fd: int32(s.wake[0].Fd()), Events: unix.POLLIN},
 		{Fd: int32(in.Fd()), Events: unix.POLLIN},
@@ -106,8 +108,12 @@ func (s *watch) poll(in *os.File, deadline time.Time) (answer, error) {
 			return answerNone, nil
 		}
 		// Rounded up, so that the last millisecond is not spun through.
-		_, err := unix.Poll(fds, int((left+time.Millisecond-1)/time.Millisecond))
+		n, err := unix.Poll(fds, int((min(left, waitTick)+time.Millisecond-1)/time.Millisecond))
 		switch {
+		case n == 0 && err == nil:
+			if isSettled() {
+				return answerElsewhere, nil
+			}
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:

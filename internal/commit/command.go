@@ -13,7 +13,7 @@ const graceForCommand = 5 * time.Second
 // runCommand runs the command of -c. A signal that ends us is passed on to it
 // as SIGTERM, and it is killed if it does not obey, so that it cannot go on
 // changing rules after the rollback.
-func (a *apply) runCommand() error {
+func (a *classic) runCommand() error {
 	cmd := exec.Command(a.request.command)
 	cmd.Env = a.Environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.Stdin, a.Stdout, a.Stderr

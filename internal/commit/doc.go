@@ -1,9 +1,27 @@
 // Package commit changes the firewall for a while, and for good only when the
-// admin says that the host can still be reached. It is the logic of
-// iptables-apply and ip6tables-apply.
+// admin says that the host can still be reached. It is the logic of moat apply,
+// confirm, rollback, status and history, and of iptables-apply.
 //
-// The old rules are on disk (the journal) before anything changes, and they are
-// put back when the answer is no, when none comes in time, when the terminal
-// hangs up and when a signal asks the program to end. Rolling back gives the
-// tables exactly what they held, also those that the change created.
+// # The life of a change
+//
+// A lock keeps others out while the change is made (store.go). The journal, with
+// the old rules of both families, is a folder that is filled, brought to disk and
+// renamed into its place before anything changes; then the watchdog is started
+// (watchdog.go), then the change is made, and the rules that came of it go into
+// the journal (journal.go). From then on the lock is free, the time runs, and
+// whoever takes the lock first brings the change to its end (settle.go): confirm,
+// rollback, the waiting process (wait.go), the watchdog, or the start of any
+// program of Moat (finish.go). The outcome is one rename on disk; what follows
+// from it (boot files, history.go) may be done twice.
+//
+// A journal whose change was not said to be made, and whose lock is free, is that
+// of a process that was killed in its middle: it is taken back at once. One of an
+// earlier boot has no rules in the kernel any more, and is closed.
+//
+// Times are of CLOCK_BOOTTIME, which nobody can set.
+//
+// # The way back
+//
+// It asks no guard. Tables are made exactly what they were, in one transaction a
+// family, but for what others changed meanwhile: see merge.go.
 package commit

@@ -18,7 +18,7 @@ var errFault = errors.New("the fault that the test made")
 // faulty is Debian's firewall of which one call fails: save or restore by its
 // number, counted from 1 (0: never), or every check.
 type faulty struct {
-	persisttest.Debian
+	debian
 	saves, failSave       int
 	restores, failRestore int
 	failCheck             bool
@@ -28,25 +28,25 @@ func (f *faulty) Save(family rule.Family, w io.Writer, counters bool) error {
 	if f.saves++; f.saves == f.failSave {
 		return errFault
 	}
-	return f.Debian.Save(family, w, counters)
+	return f.debian.Save(family, w, counters)
 }
 
 func (f *faulty) Restore(family rule.Family, name string, r io.Reader, opts persist.RestoreOptions) error {
 	if f.restores++; f.restores == f.failRestore {
 		return errFault
 	}
-	return f.Debian.Restore(family, name, r, opts)
+	return f.debian.Restore(family, name, r, opts)
 }
 
 func (f *faulty) Check(family rule.Family, name string, r io.Reader) error {
 	if f.failCheck {
 		return errFault
 	}
-	return f.Debian.Check(family, name, r)
+	return f.debian.Check(family, name, r)
 }
 
 // applyHere runs Main in this process with the answer no.
-func applyHere(t *testing.T, fw persist.Firewall, root string) (code int, output string) {
+func applyHere(t *testing.T, fw Firewall, root string) (code int, output string) {
 	t.Helper()
 	persisttest.Reset(t)
 	persisttest.Iptables(t, rule.IPv4, "-A", "INPUT", "-s", "10.1.1.1", "-j", "DROP")
@@ -56,9 +56,8 @@ func applyHere(t *testing.T, fw persist.Firewall, root string) (code int, output
 	}
 	var out bytes.Buffer
 	code = Main(Env{
-		Family: rule.IPv4, Args: []string{rulesFile(t, newRules)}, Root: root, Environ: os.Environ(),
-		Stdin: in, Stdout: &out, Stderr: &out, Firewall: fw,
-	})
+		Root: root, Environ: os.Environ(), Stdin: in, Stdout: &out, Stderr: &out, Firewall: fw,
+	}, rule.IPv4, []string{fileOf(t, newRules)})
 	return code, out.String()
 }
 
@@ -96,10 +95,20 @@ func TestJournalThatCannotBeWrittenPreventsTheChange(t *testing.T) {
 }
 
 func TestRollbackWorksWhenTheNewRulesCannotBeRead(t *testing.T) {
-	code, out := applyHere(t, &faulty{failSave: 2}, t.TempDir())
-	if code != exitRolledBack || !strings.Contains(out, "new tables stay") {
-		t.Errorf("exit code %d:\n%s", code, out)
+	for _, c := range []struct {
+		failSave int
+		says     string
+	}{{2, "could not be written down"}, {3, "nothing of them could be kept"}} {
+		code, out := applyHere(t, &faulty{failSave: c.failSave}, t.TempDir())
+		if code != exitRolledBack || !strings.Contains(out, c.says) {
+			t.Errorf("exit code %d:\n%s", code, out)
+		}
+		wantOldIPv4(t)
 	}
+}
+
+func wantOldIPv4(t *testing.T) {
+	t.Helper()
 	if got := persisttest.Rules(t, rule.IPv4); !strings.Contains(got, "10.1.1.1") || strings.Contains(got, "10.2.2.2") {
 		t.Errorf("rules:\n%s", got)
 	}
@@ -108,7 +117,7 @@ func TestRollbackWorksWhenTheNewRulesCannotBeRead(t *testing.T) {
 func TestFailedRollbackNamesTheFileOfTheOldRules(t *testing.T) {
 	root := t.TempDir()
 	code, out := applyHere(t, &faulty{failRestore: 2}, root)
-	journal := root + "/run/moat/iptables-rollback.rules"
+	journal := root + pendingDir + "/old.v4"
 	if code != exitStranded || !strings.Contains(out, "ROLLBACK FAILED") || !strings.Contains(out, "iptables-restore -c < "+journal) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}

@@ -75,15 +75,3 @@ func TestHelpNamesEveryOptionAndTheFamilysFiles(t *testing.T) {
 		}
 	}
 }
-
-func TestRollbackTextEmptiesTablesThatAreNew(t *testing.T) {
-	const old = "*filter\n:INPUT DROP [1:2]\n:mine - [0:0]\nCOMMIT\n"
-	const now = "# x\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT DROP [0:0]\n:user - [0:0]\n-A user -j ACCEPT\nCOMMIT\n"
-	const want = old + "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
-	if got := string(rollbackText([]byte(old), []byte(now))); got != want {
-		t.Errorf("got:\n%s", got)
-	}
-	if got := string(rollbackText([]byte(old), []byte(old))); got != old {
-		t.Errorf("unchanged tables: got:\n%s", got)
-	}
-}

@@ -21,7 +21,7 @@ type layer struct {
 // layers are all packages, those at the top first: a package imports only
 // packages that stand below it. ARCHITECTURE.md says what they are.
 var layers = []layer{
-	{"moat/cmd/moat", "guard report analyze load question host packet rule cli lab cobra sys"},
+	{"moat/cmd/moat", "guard commit report analyze load question host packet rule cli lab cobra sys"},
 	{"moat/bench", "rulesets sys"},
 	{"moat/dist", ""},
 	{"moat/internal/tree", ""},
@@ -30,7 +30,7 @@ var layers = []layer{
 	{"moat/internal/judge", ""},
 	{"moat/internal/manual/generate", "manual"},
 	{"moat/internal/manual", "text ext rule"},
-	{"moat/internal/cli", "guard commit persist kernel text change ext kernel/nft netdb rule"},
+	{"moat/internal/cli", "guard commit persist session kernel text change ext kernel/nft netdb host packet rule"},
 	{"moat/internal/guard", "session load question simulate kernel text change ext netdb host packet rule syslog toml"},
 	{"moat/internal/commit", "persist packet rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,9 +196,9 @@ func (c *child) wantNoJournal() {
 	}
 }
 
-func (c *child) journal() string { return c.root + "/run/moat/iptables-rollback.rules" }
+func (c *child) journal() string { return c.root + pendingDir }
 
-func rulesFile(t *testing.T, text string) string {
+func fileOf(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rules")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -222,7 +223,7 @@ func TestAnswerDecides(t *testing.T) {
 	}{{"y", 0}, {"Y\n", 0}, {"yes\n", 0}, {"n", 255}, {"no\n", 255}, {"\n", 255}, {" y", 255}, {"x", 255}} {
 		for _, isTerminal := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%q terminal=%v", c.keys, isTerminal), func(t *testing.T) {
-				run := start(t, isTerminal, "-t", "15", rulesFile(t, newRules))
+				run := start(t, isTerminal, "-t", "15", fileOf(t, newRules))
 				run.awaitQuestion()
 				run.enter(c.keys)
 				run.end(c.code)
@@ -237,7 +238,7 @@ func TestAnswerDecides(t *testing.T) {
 }
 
 func TestKeysTypedBeforeTheQuestionOnATerminalDoNotCount(t *testing.T) {
-	run := start(t, true, "-t", "1", rulesFile(t, newRules))
+	run := start(t, true, "-t", "1", fileOf(t, newRules))
 	run.enter("y")
 	run.awaitQuestion()
 	run.end(255)
@@ -247,7 +248,7 @@ func TestKeysTypedBeforeTheQuestionOnATerminalDoNotCount(t *testing.T) {
 func TestNoAnswerInTimeRollsBack(t *testing.T) {
 	for _, isTerminal := range []bool{false, true} {
 		begin := time.Now()
-		run := start(t, isTerminal, "--timeout=1", rulesFile(t, newRules))
+		run := start(t, isTerminal, "--timeout=1", fileOf(t, newRules))
 		run.awaitQuestion()
 		run.end(255)
 		run.wantOld()
@@ -258,7 +259,7 @@ func TestNoAnswerInTimeRollsBack(t *testing.T) {
 }
 
 func TestEndOfInputRollsBackAtOnce(t *testing.T) {
-	run := start(t, false, "-t", "60", rulesFile(t, newRules))
+	run := start(t, false, "-t", "60", fileOf(t, newRules))
 	run.awaitQuestion()
 	if err := run.answer.Close(); err != nil {
 		t.Fatal(err)
@@ -268,7 +269,7 @@ func TestEndOfInputRollsBackAtOnce(t *testing.T) {
 }
 
 func TestHangUpOfTheTerminalRollsBack(t *testing.T) {
-	run := start(t, true, "-t", "60", rulesFile(t, newRules))
+	run := start(t, true, "-t", "60", fileOf(t, newRules))
 	run.awaitQuestion()
 	if err := run.answer.Close(); err != nil { // what sshd does when the connection is gone
 		t.Fatal(err)
@@ -280,7 +281,7 @@ func TestHangUpOfTheTerminalRollsBack(t *testing.T) {
 func TestSignalRollsBack(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT} {
 		t.Run(s.String(), func(t *testing.T) {
-			run := start(t, false, "-t", "60", rulesFile(t, newRules))
+			run := start(t, false, "-t", "60", fileOf(t, newRules))
 			run.awaitQuestion()
 			if err := run.cmd.Process.Signal(s); err != nil {
 				t.Fatal(err)
@@ -292,7 +293,7 @@ func TestSignalRollsBack(t *testing.T) {
 }
 
 func TestSuspendKeyCannotStopTheTimer(t *testing.T) {
-	run := start(t, true, "-t", "1", rulesFile(t, newRules))
+	run := start(t, true, "-t", "1", fileOf(t, newRules))
 	run.awaitQuestion()
 	run.enter("\x1a") // ^Z
 	run.end(255)
@@ -300,7 +301,7 @@ func TestSuspendKeyCannotStopTheTimer(t *testing.T) {
 }
 
 func TestClosedStdoutCannotPreventRollback(t *testing.T) {
-	run := start(t, false, "-t", "1", rulesFile(t, newRules))
+	run := start(t, false, "-t", "1", fileOf(t, newRules))
 	run.awaitQuestion()
 	if err := run.out.Close(); err != nil {
 		t.Fatal(err)
@@ -310,7 +311,7 @@ func TestClosedStdoutCannotPreventRollback(t *testing.T) {
 }
 
 func TestRefusedRulesFileChangesNothing(t *testing.T) {
-	run := start(t, false, rulesFile(t, strings.Replace(newRules, "10.2.2.2", "10.2.2.777", 1)))
+	run := start(t, false, fileOf(t, strings.Replace(newRules, "10.2.2.2", "10.2.2.777", 1)))
 	run.await("10.2.2.777")
 	run.end(exitRulesRefused)
 	run.wantOld()
@@ -325,7 +326,7 @@ func TestMistakesEndWithDebiansExitCodes(t *testing.T) {
 		{[]string{"--bogus"}, 1, "unrecognized option"},
 		{[]string{"/nonexistent"}, 2, "rulesfile not readable: open /nonexistent"},
 		{[]string{"-c", "/nonexistent"}, 6, "runcmd not executable"},
-		{[]string{"-c", rulesFile(t, "")}, 6, "is no executable file"},
+		{[]string{"-c", fileOf(t, "")}, 6, "is no executable file"},
 		{[]string{"-c", "/bin/false"}, 7, "/bin/false: exit status 1"},
 		{[]string{"-h"}, 0, "Usage: iptables-apply"},
 		{[]string{"-V"}, 0, "iptables-apply 1.1 (moat 0)"},
@@ -379,7 +380,7 @@ func TestConfirmedRulesGoToSavefileAndOnlyThen(t *testing.T) {
 		code  int
 		isNew bool
 	}{{"n", 255, false}, {"y", 0, true}} {
-		run := start(t, false, "-w", saved, rulesFile(t, newRules))
+		run := start(t, false, "-w", saved, fileOf(t, newRules))
 		run.awaitQuestion()
 		run.enter(c.key)
 		run.end(c.code)
@@ -394,7 +395,7 @@ func TestConfirmedRulesGoToSavefileAndOnlyThen(t *testing.T) {
 }
 
 func TestSavefileThatCannotBeWrittenKeepsConfirmedRules(t *testing.T) {
-	run := start(t, false, "-w", "/nonexistent/saved", rulesFile(t, newRules))
+	run := start(t, false, "-w", "/nonexistent/saved", fileOf(t, newRules))
 	run.awaitQuestion()
 	run.enter("y")
 	run.end(exitSaveFileFailed)
@@ -402,7 +403,7 @@ func TestSavefileThatCannotBeWrittenKeepsConfirmedRules(t *testing.T) {
 }
 
 func TestRollbackKeepsCountersOfOldRules(t *testing.T) {
-	run := start(t, false, "-t", "15", rulesFile(t, newRules))
+	run := start(t, false, "-t", "15", fileOf(t, newRules))
 	run.awaitQuestion()
 	run.enter("n")
 	run.end(255)
@@ -410,7 +411,7 @@ func TestRollbackKeepsCountersOfOldRules(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	run = startAgain(t, t.TempDir(), false, "-t", "15", rulesFile(t, newRules))
+	run = startAgain(t, t.TempDir(), false, "-t", "15", fileOf(t, newRules))
 	run.awaitQuestion()
 	run.enter("n")
 	run.end(255)
@@ -424,9 +425,9 @@ func TestRollbackKeepsCountersOfOldRules(t *testing.T) {
 }
 
 func TestSecondRunIsRefusedWhileOneWaits(t *testing.T) {
-	first := start(t, false, "-t", "60", rulesFile(t, newRules))
+	first := start(t, false, "-t", "60", fileOf(t, newRules))
 	first.awaitQuestion()
-	second := startAgain(t, first.root, false, rulesFile(t, newRules))
+	second := startAgain(t, first.root, false, fileOf(t, newRules))
 	second.await("another timed change is waiting")
 	second.end(exitNoWayBack)
 	first.enter("n")
@@ -434,20 +435,44 @@ func TestSecondRunIsRefusedWhileOneWaits(t *testing.T) {
 	first.wantOld()
 }
 
-func TestOldRulesOfAKilledRunAreKept(t *testing.T) {
-	killed := start(t, false, "-t", "60", rulesFile(t, newRules))
+func TestKilledRunIsRolledBackByTheWatchdog(t *testing.T) {
+	killed := start(t, false, "-t", "1", fileOf(t, newRules))
 	killed.awaitQuestion()
 	if err := killed.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	killed.end(-1)
-	next := startAgain(t, killed.root, false, "-t", "60", rulesFile(t, newRules))
-	next.await(".interrupted")
-	next.awaitQuestion()
-	next.enter("y")
-	next.end(0)
-	text, err := os.ReadFile(killed.journal() + ".interrupted")
-	if err != nil || !strings.Contains(string(text), "-A INPUT -s 10.1.1.1/32 -j DROP\n") {
-		t.Errorf("interrupted journal: %v\n%s", err, text)
+	killed.awaitSettled()
+	killed.wantOld()
+}
+
+// awaitSettled waits until nothing is pending.
+func (c *child) awaitSettled() {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); IsPending(c.root); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatal("the change is still pending")
+		}
 	}
+}
+
+func TestQuestionIsAnsweredByMoatConfirm(t *testing.T) {
+	run := start(t, false, "-t", "60", fileOf(t, newRules))
+	run.awaitQuestion()
+	if code := Confirm(Env{Root: run.root, Stdout: io.Discard, Stderr: os.Stderr}, false); code != ExitDone {
+		t.Errorf("exit code %d", code)
+	}
+	run.await("Confirmed")
+	run.end(0)
+	run.wantNew()
+}
+
+func TestQuestionIsAnsweredByMoatRollback(t *testing.T) {
+	run := start(t, false, "-t", "60", fileOf(t, newRules))
+	run.awaitQuestion()
+	if code := Rollback(Env{Root: run.root, Stdout: io.Discard, Stderr: os.Stderr, Firewall: debian{}}); code != ExitDone {
+		t.Errorf("exit code %d", code)
+	}
+	run.end(255)
+	run.wantOld()
 }

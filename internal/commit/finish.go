@@ -1,0 +1,121 @@
+package commit
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// tend does what is due of the pending change p: what a process left that was
+// killed in its middle, and the rollback when the time is over, or at once. grace
+// is time beyond the deadline. errLocked says that another is at work on it.
+func (e *Env) tend(p *pending, grace time.Duration, atOnce bool) error {
+	due, err := e.isDue(p, grace)
+	if err != nil || !due && !atOnce {
+		return err
+	}
+	lock, err := e.lock(0)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	now, err := e.open(pendingDir) // it may have ended before the lock was ours
+	if errors.Is(err, errNothingPending) || err == nil && now.ID != p.ID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if due, err := e.isDue(now, grace); err != nil || !due && !atOnce {
+		return err
+	}
+	return e.end(now, atOnce)
+}
+
+// isDue says if something has to be done: of a change that is applied when its
+// time is over, of others (whose process is at work, or was killed) always.
+func (e *Env) isDue(p *pending, grace time.Duration) (bool, error) {
+	boot, err := e.bootID()
+	if err != nil || boot != p.Boot || p.state != stateApplied {
+		return true, err
+	}
+	now, err := e.now()
+	return now >= p.Deadline+grace, err
+}
+
+// end brings a change to its end, whoever left it how. The lock is held, so that
+// nobody is at work on it.
+func (e *Env) end(p *pending, stopped bool) error {
+	boot, err := e.bootID()
+	switch {
+	case err != nil:
+		return err
+	case p.state == stateConfirmed:
+		return e.finish(p, ending{Ended: endedConfirmed})
+	case p.state == stateRolledBack:
+		return e.finish(p, ending{Ended: endedTimeOver})
+	case boot != p.Boot: // the kernel has the rules of the boot files, or none
+		return e.settle(p, stateRolledBack, ending{Ended: endedReboot})
+	case p.state == statePrepared:
+		_, err = e.rollBack(p, endedKilled)
+	case stopped:
+		_, err = e.rollBack(p, endedSignal)
+	default:
+		_, err = e.rollBack(p, endedTimeOver)
+	}
+	return err
+}
+
+// Finish is for the start of every program of Moat when something IsPending: it
+// takes back a change whose time is over, ends what a killed process or a power
+// cut left in its middle, and starts a watchdog where there is none.
+func Finish(env Env) {
+	e := env.ready()
+	if err := e.attend(); err != nil && !errors.Is(err, errLocked) && !errors.Is(err, os.ErrPermission) {
+		e.complain("the timed change that is pending: %v", err)
+	}
+}
+
+func (e *Env) attend() error {
+	p, err := e.open(pendingDir)
+	if errors.Is(err, errNothingPending) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	boot, err := e.bootID()
+	if err != nil {
+		return err
+	}
+	here, err := e.namespace()
+	if err != nil || boot == p.Boot && here != p.Namespace { // its own programs see to it
+		return err
+	}
+	isWatched, err := e.isWatched()
+	if err != nil || isWatched && boot == p.Boot {
+		return err
+	}
+	if err := e.tend(p, 0, false); err != nil {
+		return err
+	}
+	if !IsPending(e.Root) {
+		return e.tell(p)
+	}
+	_, err = e.startWatchdog()
+	return err
+}
+
+// tell says what became of a change that nobody else tells of.
+func (e *Env) tell(p *pending) error {
+	last, err := e.open(lastDir)
+	if err != nil || last.ID != p.ID {
+		return err
+	}
+	n := last.ending()
+	e.complain("the change of %s (%s) by %s: %s", p.Since.Format(time.DateTime), p.sources(), p.Who, n.Ended)
+	for _, note := range n.Notes {
+		e.complain("  %s", note)
+	}
+	return nil
+}

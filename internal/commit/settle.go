@@ -1,0 +1,162 @@
+package commit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"moat/internal/persist"
+	"moat/internal/rule"
+)
+
+// How changes end, for people.
+const (
+	endedConfirmed = "confirmed"
+	endedTimeOver  = "taken back: not confirmed in time"
+	endedAsked     = "taken back: moat rollback"
+	endedSignal    = "taken back: stopped by a signal"
+	endedAnswer    = "taken back: the answer was not yes"
+	endedKilled    = "taken back: the program was killed while it made the change"
+	endedFailed    = "taken back: the change failed"
+	endedReboot    = "gone: the machine was booted anew before it was confirmed"
+	endedNamespace = "gone: its network namespace is no more"
+)
+
+// ending is how a change ended, and what there is to say about it, a line each.
+type ending struct {
+	Ended string   `json:"ended"`
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ending reads how a journal that is closed came to its end.
+func (p *pending) ending() (n ending) {
+	text, err := os.ReadFile(filepath.Join(p.dir, endedFile))
+	if err == nil {
+		err = json.Unmarshal(text, &n)
+	}
+	if err != nil { // a full disk, or a process killed between outcome and words
+		n.Ended = string(p.state)
+	}
+	return n
+}
+
+// rollBack puts the old rules back and closes the journal. The lock is held. A
+// family that fails does not keep the other from coming back; the journal stays
+// then, for another try.
+func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
+	n.Ended = ended
+	for _, part := range p.Parts {
+		notes, failed := e.putBack(p, part)
+		for _, note := range notes {
+			n.Notes = append(n.Notes, part.Family.Name()+": "+note)
+		}
+		err = errors.Join(err, failed)
+		e.reached(stepOneBack)
+	}
+	if err != nil {
+		return n, err
+	}
+	e.reached(stepBack)
+	return n, e.settle(p, stateRolledBack, n)
+}
+
+// putBack makes the kernel's rules of one family what they were, but for what
+// others did meanwhile.
+func (e *Env) putBack(p *pending, part part) (notes []string, err error) {
+	f := part.Family
+	old, err := p.text("old", f)
+	if err != nil {
+		return nil, err
+	}
+	made, err := p.text("new", f)
+	if err != nil || p.state != stateApplied { // a new text without the state is no proof of anything
+		made = nil
+	}
+	var now bytes.Buffer
+	if err := e.WayBack.Save(f, &now, true); err != nil {
+		notes = append(notes, fmt.Sprintf("the present rules cannot be read, so that nothing of them could be kept: %v", err))
+		now = *bytes.NewBuffer(made)
+	}
+	text, kept := merge(old, made, now.Bytes(), part.Tables)
+	err = e.restore(f, text)
+	if err != nil && len(kept) > 0 {
+		cause := err
+		text, kept = merge(old, nil, now.Bytes(), part.Tables)
+		kept = append(kept, fmt.Sprintf("what others changed meanwhile could not be kept: %v", cause))
+		err = e.restore(f, text)
+	}
+	if err != nil {
+		return nil, &stranded{f, filepath.Join(p.dir, rulesFile("old", f)), err}
+	}
+	return append(notes, kept...), nil
+}
+
+// stranded says that old rules could not be put back, and where they are.
+type stranded struct {
+	family rule.Family
+	file   string
+	err    error
+}
+
+func (s *stranded) Error() string {
+	return fmt.Sprintf("ROLLBACK FAILED, the new %s rules are in force: %v\nthe old rules are in %s: %s-restore -c < %s",
+		s.family.Name(), s.err, s.file, s.family.Program(), s.file)
+}
+
+func (s *stranded) Unwrap() error { return s.err }
+
+func (e *Env) restore(f rule.Family, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return e.WayBack.Restore(f, "the old rules", bytes.NewReader(text), persist.RestoreOptions{Counters: true})
+}
+
+// settle decides the outcome, does what it asks for and closes the journal.
+func (e *Env) settle(p *pending, s state, n ending) error {
+	if err := p.become(s); err != nil {
+		return err
+	}
+	e.reached(stepDecided)
+	return e.finish(p, n)
+}
+
+// finish is what is left to do once the outcome is decided. Each of its steps
+// may be done twice.
+func (e *Env) finish(p *pending, n ending) error {
+	var err error
+	if p.state == stateConfirmed && p.Save {
+		err = e.saveForBoot(p)
+	}
+	e.reached(stepSaved)
+	// That nobody can read later how it ended is no reason to leave it open.
+	if text, e := json.Marshal(n); e == nil {
+		_ = p.write(endedFile, text)
+	}
+	if failed := e.file(p, n.Ended); failed != nil {
+		err = errors.Join(err, fmt.Errorf("the history was not written: %w", failed))
+	}
+	e.reached(stepFiled)
+	return errors.Join(err, e.close(p))
+}
+
+// saveForBoot writes the boot files of the families that were changed: the
+// rules that were confirmed, as they were right after the change, so that it
+// does not matter who does it, and if the kernel still has them.
+func (e *Env) saveForBoot(p *pending) error {
+	var err error
+	for _, part := range p.Parts {
+		text, failed := p.text("new", part.Family)
+		if failed == nil {
+			failed = persist.SaveText(e.Root, part.Family, savedText(parseSaved(text), false))
+		}
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("the %s rules will not be loaded at boot: %w", part.Family.Name(), failed))
+		}
+		e.reached(stepOneSaved)
+	}
+	return err
+}

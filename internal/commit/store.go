@@ -1,0 +1,270 @@
+package commit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"moat/internal/persist"
+	"moat/internal/rule"
+)
+
+// The folders and files of this package. Only root can look into stateDir.
+const (
+	stateDir   = "/var/lib/moat"
+	pendingDir = stateDir + "/pending" // the change that waits to be confirmed; not there while none does
+	lastDir    = stateDir + "/last"    // what pendingDir was, of the last change that ended
+	lockFile   = stateDir + "/lock"
+
+	journalFile     = "journal.json"
+	connectionsFile = "connections.json" // established at the change
+	watchdogFile    = "watchdog"         // locked by the watchdog while it lives
+	endedFile       = "ended.json"       // how it ended
+)
+
+// step names a moment of a timed change; a test may end the process at each.
+type step string
+
+const (
+	stepFilled    step = "journal written beside its place"
+	stepBegun     step = "journal in its place"
+	stepWatched   step = "watchdog started"
+	stepOneFamily step = "one family changed"
+	stepChanged   step = "change made"
+	stepRecorded  step = "new rules in the journal"
+	stepApplied   step = "change said to be made"
+	stepOneBack   step = "one family put back"
+	stepBack      step = "old rules put back"
+	stepDecided   step = "outcome in the journal"
+	stepOneSaved  step = "one boot file written"
+	stepSaved     step = "boot files written"
+	stepFiled     step = "history written"
+	stepClosed    step = "journal closed"
+)
+
+// state is how far a change is. It is the name of a file in the journal's
+// folder, since giving that another name takes no room: a full disk does not
+// keep a change from being confirmed or taken back.
+type state string
+
+const (
+	statePrepared   state = "prepared"    // it may have been made in part
+	stateApplied    state = "applied"     // it waits to be confirmed
+	stateConfirmed  state = "confirmed"   // it stays; what is left to do is to save it
+	stateRolledBack state = "rolled-back" // the old rules are back
+)
+
+// states are in their order: who looks for one file after the other meets the
+// one that is there, also while it gets its next name.
+var states = [...]state{statePrepared, stateApplied, stateConfirmed, stateRolledBack}
+
+func (s state) file() string { return "state." + string(s) }
+
+// errNothingPending says that no change waits.
+var errNothingPending = errors.New("no change is waiting to be confirmed")
+
+// errLocked says that another process works on the pending change right now.
+var errLocked = errors.New("another Moat process is at work on the timed change")
+
+// lock keeps others from what is pending, until it is closed or the process
+// ends, however it ends. It waits for a while if another has it.
+func (e *Env) lock(wait time.Duration) (*os.File, error) {
+	if err := makeStateDir(e.Root); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(e.Root+lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	const pause = 10 * time.Millisecond
+	for ; ; wait -= pause {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), f.Close())
+		case wait <= 0:
+			return nil, errors.Join(errLocked, f.Close())
+		}
+		time.Sleep(pause)
+	}
+}
+
+func makeStateDir(root string) error {
+	dir := root + stateDir
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// syncDir makes what happened to names in a folder survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) { // file systems that have nothing to sync
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
+
+// pending is a journal that was read, and where it lies.
+type pending struct {
+	journal
+	dir   string
+	state state
+}
+
+// IsPending says if a timed change is waiting, in one system call.
+func IsPending(root string) bool {
+	return unix.Access(root+pendingDir, unix.F_OK) == nil
+}
+
+// open reads the journal in a folder. It needs no lock: the folder is held open,
+// so that it is one journal whatever becomes of the name.
+func (e *Env) open(dir string) (*pending, error) {
+	root, err := os.OpenRoot(e.Root + dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNothingPending
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	p := &pending{dir: e.Root + dir}
+	text, err := root.ReadFile(journalFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &p.journal); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", p.dir, journalFile, err)
+	}
+	for _, s := range states {
+		if _, err := root.Lstat(s.file()); err == nil {
+			p.state = s
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: the file that tells the state of the change is missing", p.dir)
+}
+
+// rulesFile is the name of the file in which a journal or an entry of the history
+// has the rules of a family; what is "old", "new" or "rules".
+func rulesFile(what string, f rule.Family) string {
+	if f == rule.IPv6 {
+		return what + ".v6"
+	}
+	return what + ".v4"
+}
+
+// text reads rules of the journal; nil if it does not have them.
+func (p *pending) text(what string, f rule.Family) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(p.dir, rulesFile(what, f)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if text == nil && err == nil {
+		text = []byte{}
+	}
+	return text, err
+}
+
+// write puts a file into the journal's folder.
+func (p *pending) write(name string, text []byte) error {
+	return persist.Writer{}.WriteFile(filepath.Join(p.dir, name), text)
+}
+
+// become gives the journal its next state.
+func (p *pending) become(s state) error {
+	if err := os.Rename(filepath.Join(p.dir, p.state.file()), filepath.Join(p.dir, s.file())); err != nil {
+		return err
+	}
+	p.state = s
+	return syncDir(p.dir)
+}
+
+// begin makes the folder of a journal that does not have its place yet: nobody
+// sees it before all of it is on disk.
+func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Connection) (*pending, error) {
+	dir, err := os.MkdirTemp(e.Root+stateDir, ".pending.*.new")
+	if err != nil {
+		return nil, err
+	}
+	p := &pending{journal: j, dir: dir, state: statePrepared}
+	if err := p.fill(texts, connections); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	e.reached(stepFilled)
+	if err := os.Rename(dir, e.Root+pendingDir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p.dir = e.Root + pendingDir
+	if err := syncDir(e.Root + stateDir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
+	}
+	e.reached(stepBegun)
+	return p, nil
+}
+
+func (p *pending) fill(texts map[rule.Family][]byte, connections []Connection) error {
+	text, err := json.MarshalIndent(p.journal, "", "\t")
+	if err != nil {
+		return err
+	}
+	list, err := json.Marshal(connections)
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{journalFile: text, connectionsFile: list, watchdogFile: nil, p.state.file(): nil}
+	for f, text := range texts {
+		files[rulesFile("old", f)] = text
+	}
+	return writeNew(p.dir, files)
+}
+
+// writeNew puts files into a folder that nobody knows yet, all on disk.
+func writeNew(dir string, files map[string][]byte) error {
+	for name, text := range files {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err == nil && len(text) > 0 {
+			err = f.Sync()
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
+// close takes the journal out of its place; who waits finds it in the other.
+func (e *Env) close(p *pending) error {
+	last := e.Root + lastDir
+	if err := os.RemoveAll(last); err != nil {
+		return err
+	}
+	if err := os.Rename(p.dir, last); err != nil {
+		return err
+	}
+	p.dir = last
+	err := syncDir(e.Root + stateDir)
+	e.reached(stepClosed)
+	return err
+}
