@@ -128,13 +128,14 @@ func (p plan) serve() error {
 		}
 	}
 	cmd := exec.Command("sh", "-ec", p.Script)
-	cmd.Stderr = struct{ io.Writer }{os.Stderr} // a pipe, so that children do not hold what this process has
+	cmd.Stderr = struct{ io.Writer }{os.Stderr}                        // a pipe, so that children do not hold what this process has
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // the lab kills this process
 	if p.Terminal {
 		cmd.Stdin, err = openTerminal()
 		if err != nil {
 			return err
 		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty = true, true
 	}
 	if err := cmd.Run(); err != nil {
 		return err
@@ -212,11 +213,11 @@ func (s *scene) script(text string) string {
 	return strings.NewReplacer("OF", self+" helper of "+s.file, "MOAT", self+" helper", "FILE", s.file).Replace(text)
 }
 
-// start starts a helper on the server's host.
-func (s *scene) start(args ...string) {
+// start starts a helper on the server's host, with SSH_CONNECTION.
+func (s *scene) start(connection string, args ...string) {
 	s.t.Helper()
 	c := s.Server.Command("/proc/self/exe", append([]string{"helper"}, args...)...)
-	c.Env = append(os.Environ(), "SSH_CONNECTION=")
+	c.Env = append(os.Environ(), "SSH_CONNECTION="+connection)
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		s.t.Fatal(err)
@@ -224,15 +225,20 @@ func (s *scene) start(args ...string) {
 	s.t.Cleanup(func() { c.Close() })
 }
 
-// serve starts a server.
+// serve starts a server, which has no SSH_CONNECTION.
 func (s *scene) serve(p plan) {
+	s.t.Helper()
+	s.serveWith("", p)
+}
+
+func (s *scene) serveWith(connection string, p plan) {
 	s.t.Helper()
 	p.Script = s.script(p.Script)
 	b, err := json.Marshal(p)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.start("serve", string(b))
+	s.start(connection, "serve", string(b))
 }
 
 // dial connects from the client as soon as the server listens, and gives the

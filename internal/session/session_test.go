@@ -133,7 +133,7 @@ func TestMultiplexerBelongsToWhoeverIsLoggedIn(t *testing.T) {
 	s.serve(plan{Network: "tcp4", Addr: ":22", Name: "sshd", Script: ": >FILE.taken"})
 	client := s.dial("tcp", atServer)
 	s.await(s.file + ".taken")
-	s.start("multiplex", s.file)
+	s.start("", "multiplex", s.file)
 	s.expect(packet.ProtoTCP, client, atServer)
 }
 
@@ -144,7 +144,7 @@ func TestOtherConnectionsOfAncestorsAreNoSession(t *testing.T) {
 		s := newScene(t)
 		l := listen(t, s.Client, ":22")
 		defer l.Close()
-		s.start("dial", lab.ClientAddr+":22", s.script("OF"))
+		s.start("", "dial", lab.ClientAddr+":22", s.script("OF"))
 		s.expectNone()
 	})
 	t.Run("from this host", func(t *testing.T) {
@@ -207,13 +207,7 @@ func TestRoamingServersPeerIsTheOneThatStartedIt(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	// The server's own environment is what counts, as for mosh-server, and not that of its children.
-	s.start("of", s.file+".unused")
-	shell := s.script(`SSH_CONNECTION="` + lab.ClientAddr + ` 50000 ` + lab.ServerAddr + ` 22" MOAT serve '{"Network":"udp4","Addr":":60001","Terminal":true,"Script":"env -i OF"}'`)
-	c := s.Server.Command("sh", "-ec", shell)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	s.serveWith(lab.ClientAddr+" 50000 "+lab.ServerAddr+" 22", plan{Network: "udp4", Addr: ":60001", Terminal: true, Script: "env -i OF"})
 	client := s.dial("udp", lab.ServerAddr+":60001")
 	s.expect(packet.ProtoUDP, netip.AddrPortFrom(client.Addr(), 0), lab.ServerAddr+":60001")
 }
