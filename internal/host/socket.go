@@ -19,7 +19,7 @@ type Socket struct {
 	// Local and Remote as the socket has them, behind this host's own NAT; IPv4
 	// of an IPv6 socket is IPv4, and link-local addresses stand without a zone.
 	Local, Remote netip.AddrPort
-	State         uint8  // Socket…, or another TCP_* of linux/tcp.h
+	State         uint8  // SocketEstablished, or another TCP_* of linux/tcp.h
 	Interface     uint32 // index of the interface that it is bound to; 0 for any
 	// Inode is the number in /proc/PID/fd, 0 for a socket that no process has
 	// open; Cookie is never given twice while the host is up.
@@ -27,11 +27,9 @@ type Socket struct {
 	Cookie uint64
 }
 
-// States of a Socket.
-const (
-	SocketEstablished = 1
-	SocketListens     = tcpListen
-)
+// SocketEstablished is the State of a TCP connection that both sides have
+// opened, and of a UDP socket that has a peer.
+const SocketEstablished = 1
 
 // FindSocket looks up the socket of one connection in this network namespace,
 // without going over any others. A zone of a link-local address is the

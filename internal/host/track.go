@@ -69,7 +69,11 @@ func Track(proto uint8, src, dst netip.AddrPort) (t Tracked, found bool, err err
 		return t, false, nil
 	}
 	// The answer is marked as one of many; the acknowledgement ends it.
-	r := conntrackRequest(unix.NLM_F_ACK, asked.Src.Is4())
+	family := uint8(unix.AF_INET6)
+	if asked.Src.Is4() {
+		family = unix.AF_INET
+	}
+	r := conntrackRequest(unix.NLM_F_ACK, family)
 	r.AddData(tupleAttr(ctTupleOrig, asked))
 	messages, err := r.Execute(unix.NETLINK_NETFILTER, 0)
 	switch {
@@ -90,9 +94,7 @@ func Track(proto uint8, src, dst netip.AddrPort) (t Tracked, found bool, err err
 // port, of both families. It reads the whole table.
 func TrackedTo(proto uint8, port uint16) (list []Tracked, err error) {
 	messages, err := whole(func() ([][]byte, error) {
-		r := conntrackRequest(unix.NLM_F_DUMP, true)
-		r.Data[0].(*nl.Nfgenmsg).NfgenFamily = unix.AF_UNSPEC
-		return r.Execute(unix.NETLINK_NETFILTER, 0)
+		return conntrackRequest(unix.NLM_F_DUMP, unix.AF_UNSPEC).Execute(unix.NETLINK_NETFILTER, 0)
 	})
 	switch {
 	case noConntrack(err):
@@ -136,12 +138,8 @@ func noConntrack(err error) bool {
 	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
-func conntrackRequest(flags int, is4 bool) *nl.NetlinkRequest {
+func conntrackRequest(flags int, family uint8) *nl.NetlinkRequest {
 	r := nl.NewNetlinkRequest(conntrackSubsys<<8|cmdGetConntrack, flags)
-	family := uint8(unix.AF_INET6)
-	if is4 {
-		family = unix.AF_INET
-	}
 	r.AddData(&nl.Nfgenmsg{NfgenFamily: family, Version: nl.NFNETLINK_V0})
 	return r
 }

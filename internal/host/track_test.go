@@ -135,6 +135,27 @@ func TestConnectionOlderThanTrackingIsNotFound(t *testing.T) {
 	}
 }
 
+func TestStateIsThatOfTheNextPacket(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status uint32
+		reply  bool
+		want   packet.State
+	}{
+		{packet.StatusConfirmed, false, packet.New},
+		{packet.StatusConfirmed, true, packet.Established},
+		{packet.StatusConfirmed | packet.StatusSeenReply, false, packet.Established},
+		{packet.StatusExpected, false, packet.Related},
+		{packet.StatusExpected | packet.StatusSeenReply, false, packet.Established},
+		{packet.StatusExpected, true, packet.Established},
+	} {
+		tracked := Tracked{Connection: packet.Connection{Status: c.status}}
+		if tracked.seenFrom(c.reply); tracked.Connection.State != c.want || tracked.Connection.Reply != c.reply {
+			t.Errorf("status %#x, reply %v: %v", c.status, c.reply, tracked.Connection.State)
+		}
+	}
+}
+
 func TestConntrackIsReadWholeAndCutShort(t *testing.T) {
 	t.Parallel()
 	n := lab.NewPair(t)

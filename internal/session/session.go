@@ -68,6 +68,7 @@ func Of(c Caller) ([]Session, error) {
 		f.add(told)
 	case isTold && (guessed || len(f.found) == 0) && f.isServed(told.Server):
 		f.add(told)
+		f.addLike(told)
 	}
 	if len(f.found) > 0 {
 		return f.found, nil
@@ -81,6 +82,22 @@ func (f *finder) add(s Session) {
 		return o.Proto == s.Proto && o.Client == s.Client && o.Server == s.Server
 	}) {
 		f.found = append(f.found, s)
+	}
+}
+
+// addLike adds the connections from the client of one that is gone to the same
+// port: whoever came back to a window, or to an editor's server, works by them.
+func (f *finder) addLike(gone Session) {
+	list, err := host.Established(gone.Proto)
+	f.note(err)
+	client := gone.Client.Addr().WithZone("")
+	for _, s := range list {
+		if s.Remote.Addr() == client && s.Local.Port() == gone.Server.Port() {
+			f.add(Session{
+				Proto: gone.Proto, Client: netip.AddrPortFrom(gone.Client.Addr(), s.Remote.Port()),
+				Server: s.Local, Live: true,
+			})
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,9 @@ func TestEnvironmentTellsTheSession(t *testing.T) {
 			[]Session{{Proto: packet.ProtoTCP, Client: client, Server: netip.MustParseAddrPort(atServer), Live: true}}},
 		{"gone", lab.BlockedAddr + " 50000 " + lab.ServerAddr + " 22", n.Server,
 			[]Session{{Proto: packet.ProtoTCP, Client: netip.MustParseAddrPort(lab.BlockedAddr + ":50000"), Server: netip.MustParseAddrPort(atServer)}}},
+		{"gone, and come back", lab.ClientAddr + " 1 " + lab.ServerAddr + " 22", n.Server, []Session{
+			{Proto: packet.ProtoTCP, Client: netip.MustParseAddrPort(lab.ClientAddr + ":1"), Server: netip.MustParseAddrPort(atServer)},
+			{Proto: packet.ProtoTCP, Client: client, Server: netip.MustParseAddrPort(atServer), Live: true}}},
 		{"gone, and nobody listens", lab.BlockedAddr + " 50000 " + lab.ServerAddr + " 23", n.Server, nil},
 		{"another namespace's", told, n.Client, nil},
 		{"another host's", lab.ClientAddr + " 50000 192.0.2.1 22", n.Server, nil},
@@ -249,7 +253,7 @@ func TestEnvironmentTellsTheSession(t *testing.T) {
 		{"empty", "", n.Server, nil},
 	} {
 		got := of(t, c.host, c.connection)
-		if len(got) != len(c.want) || len(got) > 0 && got[0] != c.want[0] {
+		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}

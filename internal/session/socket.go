@@ -37,6 +37,10 @@ type namespace struct{ dev, inode uint64 }
 
 func newSockets() sockets { return sockets{lend: unix.PidfdGetfd} }
 
+// maxHeld bounds what is taken of one process: a server of more clients at
+// once has some that stand for all.
+const maxHeld = 64
+
 // held gives the connections from elsewhere in this namespace that a process
 // holds. Processes that this one may not look into, or that end meanwhile, hold
 // none.
@@ -50,6 +54,9 @@ func (f *finder) held(p process, terminal bool) (list []Session) {
 		defer unix.Close(pidfd)
 	}
 	for _, l := range links {
+		if len(list) >= maxHeld {
+			break
+		}
 		e, ok := f.end(pidfd, l, err)
 		if !ok || !f.isFromElsewhere(e) {
 			continue
