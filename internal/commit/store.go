@@ -200,7 +200,10 @@ func (p *pending) become(s state) error {
 // begin makes the folder of a journal that does not have its place yet: nobody
 // sees it before all of it is on disk.
 func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Connection) (*pending, error) {
-	dir, err := os.MkdirTemp(e.Root+stateDir, ".pending.*.new")
+	if err := e.removeUnfinished(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(e.Root+stateDir, unfinished)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +221,18 @@ func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Conne
 	}
 	e.reached(stepBegun)
 	return p, nil
+}
+
+// unfinished is the name of a journal that does not have its place yet.
+const unfinished = ".pending.*.new"
+
+// removeUnfinished removes those of killed processes: the lock is ours.
+func (e *Env) removeUnfinished() error {
+	dirs, err := filepath.Glob(e.Root + stateDir + "/" + unfinished)
+	for _, dir := range dirs {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
 }
 
 func (p *pending) fill(texts map[rule.Family][]byte, connections []Connection) error {
