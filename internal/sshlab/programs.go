@@ -68,7 +68,7 @@ func (p *programs) make() error {
 		return errors.New("TestMain has to call sshlab.Main")
 	}
 	p.moat, p.bin = filepath.Join(p.dir, "moat"), filepath.Join(p.dir, "bin")
-	build := exec.Command("go", "build", "-o", p.moat, "moat/cmd/moat")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", p.moat, "moat/cmd/moat")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building cmd/moat: %w\n%s", err, out)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,6 @@ import (
 // Shell is a live ssh session: a remote shell that gets one command after
 // another.
 type Shell struct {
-	lab   *Lab
 	stdin io.WriteCloser
 	out   <-chan string // lines, closed when the session ends
 	errs  <-chan string
@@ -33,6 +33,7 @@ const NoAnswer = -1
 // believed to be after a shorter time, and so is a port that does not answer.
 const (
 	runWait     = 20 * time.Second
+	greetWait   = 10 * time.Second
 	aliveWait   = 3 * time.Second
 	connectWait = "ConnectTimeout=3" // seconds
 	loginWait   = 20 * time.Second
@@ -57,7 +58,7 @@ func (l *Lab) ssh(ctx context.Context, more ...string) *lab.Cmd {
 // for ssh, such as -p 2222.
 func (l *Lab) Login(family string, options ...string) *Shell {
 	l.tb.Helper()
-	sh, err := l.login(append(options, server(family), "sh"))
+	sh, err := newShell(l.ssh(context.Background(), append(options, server(family), "sh")...))
 	if err != nil {
 		l.tb.Fatalf("sshlab: login: %v", err)
 	}
@@ -67,8 +68,8 @@ func (l *Lab) Login(family string, options ...string) *Shell {
 	return sh
 }
 
-func (l *Lab) login(args []string) (*Shell, error) {
-	c := l.ssh(context.Background(), args...)
+// newShell starts a child that is a shell, near or far.
+func newShell(c *lab.Cmd) (*Shell, error) {
 	stdin, err := c.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (l *Lab) login(args []string) (*Shell, error) {
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
-	return &Shell{lab: l, stdin: stdin, out: lines(stdout), errs: lines(stderr)}, nil
+	return &Shell{stdin: stdin, out: lines(stdout), errs: lines(stderr)}, nil
 }
 
 // lines gives a stream's lines, each with its newline, as they come.
@@ -162,6 +163,27 @@ func (s *Shell) Alive() bool { return s.RunWithin(aliveWait, "true").Code == 0 }
 
 // Close ends the session.
 func (s *Shell) Close() error { return s.stdin.Close() }
+
+// Greets says whether a new connection to a port of the server is answered by
+// sshd. It costs a small part of a login.
+func (l *Lab) Greets(family, port string) bool {
+	l.tb.Helper()
+	var greeting [4]byte
+	err := l.Client.Do(func() error {
+		deadline := time.Now().Add(greetWait)
+		c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", net.JoinHostPort(server(family), port))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if err := c.SetDeadline(deadline); err != nil {
+			return err
+		}
+		_, err = io.ReadFull(c, greeting[:])
+		return err
+	})
+	return err == nil && string(greeting[:]) == "SSH-"
+}
 
 // CanLogin says whether a new session gets in over IPv4 ("4") or IPv6 ("6") and
 // can run a command.

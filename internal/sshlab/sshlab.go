@@ -19,6 +19,8 @@ type Lab struct {
 	tb     lab.TB
 	dir    string // what stands in for directories of the machine
 	mounts []lab.Mount
+
+	console *Shell
 }
 
 // New makes a lab and starts its sshd. Further mounts are seen by all that runs
@@ -43,6 +45,10 @@ func New(tb lab.TB, mounts ...lab.Mount) *Lab {
 	tb.Cleanup(l.killAll)
 	if err := l.startServer(p); err != nil {
 		tb.Fatalf("sshlab: start sshd: %v", err)
+	}
+	// One shell for all commands, since it is dear to mount so much.
+	if l.console, err = newShell(l.ConsoleCommand(context.Background(), "exec sh")); err != nil {
+		tb.Fatalf("sshlab: start a console: %v", err)
 	}
 	return l
 }
@@ -108,14 +114,13 @@ const path = binDir + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // consoleWait bounds a command on the console.
 const consoleWait = 60 * time.Second
 
-// Console runs a shell script as root on the server, in no session.
+// Console runs a shell script as root on the server, in no session. Scripts run
+// one after another; ConsoleCommand is for what runs meanwhile.
 func (l *Lab) Console(script string) lab.Output {
 	l.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), consoleWait)
-	defer cancel()
-	out, err := l.ConsoleCommand(ctx, script).Finish()
-	if err != nil {
-		l.tb.Fatalf("sshlab: console: %s: %v", script, err)
+	out := l.console.RunWithin(consoleWait, script)
+	if out.Code == NoAnswer {
+		l.tb.Fatalf("sshlab: console: %s: %s%s", script, out.Stdout, out.Stderr)
 	}
 	return out
 }
@@ -131,7 +136,8 @@ func (l *Lab) MustConsole(script string) string {
 	return out.Stdout
 }
 
-// ConsoleCommand prepares what Console runs.
+// ConsoleCommand prepares a shell script as a child of its own, which sees what
+// Console sees.
 func (l *Lab) ConsoleCommand(ctx context.Context, script string) *lab.Cmd {
 	c := l.Server.CommandContext(ctx, "sh", "-c", script)
 	c.Dir, c.Env, c.Mounts = "/", Env(), l.mounts

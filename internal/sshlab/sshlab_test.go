@@ -20,7 +20,7 @@ func TestSessionsRunCommandsOverBothFamilies(t *testing.T) {
 		if !strings.HasPrefix(r.Stdout, client+" ") || !strings.HasSuffix(r.Stdout, "\nunfinished") || r.Stderr != "trouble\n" || r.Code != 3 {
 			t.Errorf("IPv%s: %+v", family, r)
 		}
-		if !sh.Alive() || !l.CanLogin(family) {
+		if !sh.Alive() || !l.CanLogin(family) || !l.Greets(family, "22") {
 			t.Errorf("IPv%s: no new session, or this one is dead", family)
 		}
 	}

@@ -27,6 +27,7 @@ var layers = []layer{
 	{"moat/internal/tree", ""},
 	{"moat/internal/conformance", ""},
 	{"moat/internal/traffic", ""},
+	{"moat/internal/lockout", ""},
 	{"moat/internal/judge", ""},
 	{"moat/internal/manual/generate", "manual"},
 	{"moat/internal/manual", "text ext rule"},
