@@ -85,6 +85,7 @@ func TestInstallPutsEveryNameAndFileInItsPlace(t *testing.T) {
 	want := []string{
 		"etc/default/netfilter-persistent", "etc/init.d/netfilter-persistent", "usr/local/sbin/moat",
 		"usr/local/lib/systemd/system/netfilter-persistent.service",
+		"usr/local/lib/systemd/system/moat-rollback.path", "usr/local/lib/systemd/system/moat-rollback.service",
 	}
 	// Every program has a completion but the one that is for other programs.
 	for _, name := range append([]string{"moat"}, links...) {
@@ -130,8 +131,30 @@ func TestInstalledUnitAndScriptNameTheInstalledProgram(t *testing.T) {
 			t.Errorf("no line %q in the unit:\n%s", line, unit)
 		}
 	}
+	rollback := p.read("opt/moat/lib/systemd/system/moat-rollback.service")
+	for _, line := range []string{
+		"ExecStart=/opt/moat/sbin/moat watchdog", "ConditionPathExists=/var/lib/moat/pending", "Restart=on-failure", "Type=oneshot", "TimeoutStartSec=infinity",
+		"Before=netfilter-persistent.service network-pre.target shutdown.target", "WantedBy=multi-user.target",
+	} {
+		if !strings.Contains(rollback, "\n"+line+"\n") {
+			t.Errorf("no line %q in the unit:\n%s", line, rollback)
+		}
+	}
 	if script := p.read("etc/init.d/netfilter-persistent"); !strings.Contains(script, "\nPROGRAM=/opt/moat/sbin/netfilter-persistent\n") {
 		t.Errorf("init script:\n%s", script)
+	}
+}
+
+func TestUnitsAreUnderstoodBySystemd(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skipf("no systemd here: %v", err)
+	}
+	p := installedHere(t)
+	for _, name := range []string{"moat-rollback.path", "moat-rollback.service", "netfilter-persistent.service"} {
+		cmd := exec.Command("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", p.root+"/usr/lib/systemd/system/"+name)
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ MOAT_LINKS := \
 	$(foreach f,$(MOAT_FAMILIES),$f $f-nft $(foreach p,$(MOAT_PARTS),$f$p $f-nft$p) $f-apply) \
 	iptables-xml netfilter-persistent xtables-nft-multi
 
+MOAT_UNITS := $(notdir $(wildcard $(MOAT_DIST)/systemd/*))
 MOAT_MAN := $(notdir $(wildcard $(MOAT_DIST)/man/*.8))
 MOAT_COMPLETIONS := $(notdir $(wildcard $(MOAT_DIST)/completion/*))
 # The shell looks for a completion by the program's name; these are links.
@@ -34,8 +35,8 @@ MOAT_COMPLETION_LINKS := ip6tables-apply:iptables-apply \
 MOAT_INIT = $(DESTDIR)$(SYSCONFDIR)/init.d/netfilter-persistent
 MOAT_DEFAULT = $(DESTDIR)$(SYSCONFDIR)/default/netfilter-persistent
 MOAT_KEPT_INIT = $(DESTDIR)$(KEPTDIR)/init.d-netfilter-persistent.orig
-# Files name the program by its place.
-MOAT_PLACED = sed 's|/usr/sbin/netfilter-persistent|$(SBINDIR)/netfilter-persistent|g'
+# Files name the programs by their place.
+MOAT_PLACED = sed 's|/usr/sbin/|$(SBINDIR)/|g'
 
 .PHONY: install uninstall install-check
 
@@ -66,8 +67,10 @@ install: install-check
 		if [ -e "$$to" ] && ! grep -q '(moat)' "$$to"; then echo "install: $$to is not ours and stays"; continue; fi; \
 		ln -sfn $${pair#*:} "$$to" || exit 1; \
 	done
-	$(MOAT_PLACED) '$(MOAT_DIST)/systemd/netfilter-persistent.service' > '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
-	chmod 644 '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
+	for unit in $(MOAT_UNITS); do \
+		to='$(DESTDIR)$(UNITDIR)'/$$unit; \
+		{ $(MOAT_PLACED) '$(MOAT_DIST)'/systemd/$$unit > "$$to" && chmod 644 "$$to"; } || exit 1; \
+	done
 	if [ -e '$(MOAT_INIT)' ] && ! grep -q '(moat)' '$(MOAT_INIT)'; then cp -p '$(MOAT_INIT)' '$(MOAT_KEPT_INIT)'; fi
 	$(MOAT_PLACED) '$(MOAT_DIST)/init.d/netfilter-persistent' > '$(MOAT_INIT).moat-new'
 	chmod 755 '$(MOAT_INIT).moat-new'
@@ -80,7 +83,8 @@ uninstall:
 		path='$(DESTDIR)$(SBINDIR)'/$$name; \
 		if [ "$$(readlink "$$path")" = moat ]; then rm -f "$$path" || exit 1; fi; \
 	done
-	rm -f '$(DESTDIR)$(SBINDIR)/moat' '$(DESTDIR)$(UNITDIR)/netfilter-persistent.service'
+	rm -f '$(DESTDIR)$(SBINDIR)/moat'
+	for unit in $(MOAT_UNITS); do rm -f '$(DESTDIR)$(UNITDIR)'/$$unit || exit 1; done
 	for page in $(MOAT_MAN); do rm -f '$(DESTDIR)$(MANDIR)'/$$page || exit 1; done
 	for name in $(foreach p,$(MOAT_COMPLETION_LINKS),$(firstword $(subst :, ,$p))) $(MOAT_COMPLETIONS); do \
 		path='$(DESTDIR)$(COMPLETIONDIR)'/$$name; \

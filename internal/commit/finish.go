@@ -14,7 +14,11 @@ func (e *Env) tend(p *pending, grace time.Duration, atOnce bool) error {
 	if err != nil || !due && !atOnce {
 		return err
 	}
-	lock, err := e.lock(0)
+	wait := time.Duration(0)
+	if boot, err := e.bootID(); err == nil && boot != p.Boot {
+		wait = lockWait // the boot files, which are read next, may have to be written first
+	}
+	lock, err := e.lock(wait)
 	if err != nil {
 		return err
 	}
