@@ -19,16 +19,16 @@ const (
 	newIn                        // the first packet of a new connection
 	newOut                       // its answer
 	newGoesOn                    // the packet after that
+	newAnswers                   // and what the server says then
 	solicitationIn               // somebody on the link looks for this host
 	advertisementOut             // this host answers
 	solicitationOut              // this host looks for its neighbour
 	advertisementIn              // it answers
-	kinds
 )
 
 // isOut reports whether this host sends the packet.
 func (k kind) isOut() bool {
-	return k == liveOut || k == newOut || k == advertisementOut || k == solicitationOut
+	return k == liveOut || k == newOut || k == newAnswers || k == advertisementOut || k == solicitationOut
 }
 
 // isDiscovery reports whether it is a packet of IPv6's neighbour discovery.
@@ -49,72 +49,50 @@ func (a *ask) way() simulate.Way {
 }
 
 // asks are the packets that have to get through, in the order in which each is
-// needed for the next. Of answers, what a translation of the packet before
-// makes of them is not in it yet: see trial.answer.
+// needed for the next. What connection tracking knows of them, and where answers
+// come from, is not in them yet: see flow.
 func (p *party) asks() (list []*ask) {
-	if p.Live {
-		list = append(list, p.live(liveIn), p.live(liveOut))
-	}
-	list = append(list, p.fresh(newIn), p.fresh(newOut), p.fresh(newGoesOn))
-	if p.discovers {
-		for k := solicitationIn; k < kinds; k++ {
+	kinds := [...]kind{liveIn, liveOut, newIn, newOut, newGoesOn, newAnswers, solicitationIn, advertisementOut, solicitationOut, advertisementIn}
+	for _, k := range kinds {
+		switch {
+		case k.isDiscovery() && !p.discovers, k <= liveOut && !p.Live:
+		case k.isDiscovery():
 			list = append(list, p.discovery(k))
+		default:
+			list = append(list, p.segment(k))
 		}
 	}
 	return list
 }
 
-// live is a packet of the connection as it is, with what connection tracking
-// knows. One that tracking does not know is new to it, though it is none: its
-// packets have no SYN.
-func (p *party) live(k kind) *ask {
-	state := packet.Established
-	switch {
-	case p.isTracked:
-		state = p.tracked.Connection.State
-	case k == liveIn && p.strict:
-		state = packet.Invalid
-	case k == liveIn:
-		state = packet.New
-	}
+// segment is a packet of the connection, or of a new one from the same client to
+// the same port.
+func (p *party) segment(k kind) *ask {
 	from, to := p.From, p.Wire
-	if k == liveOut {
-		from, to = p.Server, p.Client
+	if k.isOut() {
+		from, to = p.Client, p.Server
 	}
-	a := p.make(k, p.transport(from, to, "ACK", state))
-	q := &a.packet
-	switch {
-	case p.untold:
-		q.Known &^= packet.KnowState
-	case p.isTracked:
-		q.Connection = p.tracked.Connection
-		q.Connection.Reply = p.tracked.Reply != (k == liveIn)
-		q.Known |= p.tracked.Known | packet.KnowState | packet.KnowDirection
+	if k > liveOut {
+		from = netip.AddrPortFrom(from.Addr(), question.FreePort)
 	}
-	return a
-}
-
-// fresh is a packet of a new connection from the same client to the same port.
-func (p *party) fresh(k kind) *ask {
-	client := netip.AddrPortFrom(p.From.Addr(), question.FreePort)
-	if k == newOut {
-		client = netip.AddrPortFrom(p.Client.Addr(), question.FreePort)
+	if k.isOut() {
+		from, to = to, from
 	}
 	switch k {
+	case newIn:
+		return p.make(k, p.transport(from, to, "SYN"))
 	case newOut:
-		return p.make(k, p.transport(p.Server, client, "SYN,ACK", packet.Established))
-	case newGoesOn:
-		return p.make(k, p.transport(client, p.Wire, "ACK", packet.Established))
+		return p.make(k, p.transport(from, to, "SYN,ACK"))
 	}
-	return p.make(k, p.transport(client, p.Wire, "SYN", packet.New))
+	return p.make(k, p.transport(from, to, "ACK"))
 }
 
 // transport is a question about a packet between two sockets.
-func (p *party) transport(from, to netip.AddrPort, flags string, state packet.State) string {
+func (p *party) transport(from, to netip.AddrPort, flags string) string {
 	if p.Proto == packet.ProtoUDP {
-		return fmt.Sprintf("udp %s %s %s state %s", from, question.Arrow, to, state)
+		return fmt.Sprintf("udp %s %s %s", from, question.Arrow, to)
 	}
-	return fmt.Sprintf("tcp %s %s %s state %s flags %s", from, question.Arrow, to, state, flags)
+	return fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags)
 }
 
 // discovery is a packet by which neighbours on an IPv6 link find each other

@@ -65,6 +65,7 @@ func newParty(s session.Session) (*party, error) {
 		}
 		p.discovers = p.family() == rule.IPv6 && !way.NoNeighbours
 	}
+	p.strict = picksUpNothing()
 	if s.Live {
 		p.track()
 	}
@@ -102,7 +103,6 @@ func (p *party) track() {
 	t, found, err := host.Track(p.Proto, p.Server, p.Client)
 	p.tracked, p.isTracked, p.untold = t, found, err != nil
 	if !found {
-		p.strict = picksUpNothing()
 		return
 	}
 	c := &p.tracked.Connection

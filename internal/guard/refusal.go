@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ func (o *outcome) what() string {
 		return "this connection's answers"
 	case newIn, newGoesOn:
 		return fresh
-	case newOut:
+	case newOut, newAnswers:
 		return "answers to " + fresh
 	}
 	return "IPv6 neighbour discovery, without which the link soon forgets this host"
@@ -108,15 +109,30 @@ func (j *judgement) place(at simulate.Place, what *rule.Rule, policy rule.Verdic
 // astray names the rule that sends a packet where the server does not listen.
 func (j *judgement) astray(o *outcome) string {
 	where := fmt.Sprintf("port %d, where the server does not listen", o.arrives.Port())
-	if o.arrives.Addr() != o.party.Server.Addr() {
+	switch {
+	case o.isOut() && o.arrives.Addr() == o.party.From.Addr():
+		return cmp.Or(j.translated(o, "which gives them another source"), "no rule: they would have another source")
+	case o.isOut():
+		does := "which sends them to " + o.arrives.Addr().String() + " instead of the client"
+		return cmp.Or(j.translated(o, does), "no rule: they would not go to the client")
+	case o.arrives.Addr() != o.party.Server.Addr():
 		where = o.arrives.String() + ", which is not the server"
 	}
-	for _, s := range j.after.path(o) {
-		if s.Match == packet.Yes && s.Table == "nat" && s.After != nil && s.What != nil {
-			return j.place(s.Place, s.What, 0) + ", which sends them to " + where
-		}
+	if by := j.translated(o, "which sends them to "+where); by != "" {
+		return by
 	}
 	return "no rule any more that sends them to port " + strconv.Itoa(int(o.party.Server.Port())) + ": they come to " + where
+}
+
+// translated names the rule that translates a packet and says what it does; ""
+// if there is none.
+func (j *judgement) translated(o *outcome, does string) string {
+	for _, s := range j.after.path(o) {
+		if s.Match == packet.Yes && s.Table == "nat" && s.After != nil && s.What != nil {
+			return j.place(s.Place, s.What, 0) + ", " + does
+		}
+	}
+	return ""
 }
 
 // describe is the connection, or the entry of moat.toml.
@@ -131,7 +147,10 @@ func (p *party) describe() string {
 	case p.untold:
 		state = "state unknown"
 	case p.isTracked:
-		state = p.tracked.Connection.State.String()
+		state = packet.New.String()
+		if p.tracked.Connection.Status&packet.StatusSeenReply != 0 || !p.tracked.Reply {
+			state = packet.Established.String()
+		}
 	}
 	device := ""
 	if p.device != "" {

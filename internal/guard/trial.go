@@ -29,66 +29,25 @@ func newTrial(rs *rule.Ruleset) *trial { return &trial{simulate.New(rs)} }
 func (t *trial) of(p *party) []outcome {
 	asks := p.asks()
 	list := make([]outcome, 0, len(asks))
-	var in *simulate.Result // of the connection's first packet
+	var f flow
 	for _, a := range asks {
-		if in != nil && in.Verdict == simulate.Accept { // else it is not known what it would be an answer to
-			a.follow(in)
+		switch a.kind {
+		case liveIn:
+			f = p.flow()
+		case newIn:
+			f = flow{strict: p.strict}
 		}
+		if a.isDiscovery() {
+			list = append(list, t.try(p, a))
+			continue
+		}
+		f.enter(a)
 		o := t.try(p, a)
+		f.leave(a, &o.result)
 		list = append(list, o)
-		if a.kind == liveIn || a.kind == newIn {
-			in = &list[len(list)-1].result
-		}
 	}
 	return list
 }
-
-// follow makes the packet one that follows another, which came in: of the same
-// connection, and answers come from where that one arrived.
-func (a *ask) follow(in *simulate.Result) {
-	switch a.kind {
-	case liveOut, newOut:
-		a.packet.Src, a.packet.Transport.Src = in.Packet.Dst, in.Packet.Transport.Dst
-		a.packet.Dst, a.packet.Transport.Dst = in.Packet.Src, in.Packet.Transport.Src
-	case newGoesOn:
-	default:
-		return
-	}
-	c, known := following(&in.Packet, a.isOut())
-	a.packet.Known = a.packet.Known&^connectionKnown | known
-	a.packet.Connection = c
-	if c.State == packet.New && a.packet.Proto == packet.ProtoTCP && a.packet.Transport.Flags&flagSYN != 0 {
-		a.packet.Connection.State = packet.Invalid // a SYN,ACK begins nothing
-	}
-}
-
-// following is the connection of a packet that follows one that came in:
-// established, or new for tracking if that does not know the one before. reply
-// says that it goes the other way.
-func following(in *packet.Packet, reply bool) (packet.Connection, packet.Know) {
-	c, known := in.Connection, in.Known&connectionKnown
-	switch {
-	case !in.Has(packet.KnowState):
-		return c, known
-	case c.State != packet.New && c.State != packet.Established:
-		return packet.Connection{State: packet.New}, packet.KnowState
-	}
-	if in.Has(packet.KnowOriginal|packet.KnowReplyTuple) && !c.Reply {
-		c.ReplyTuple = packet.Tuple{
-			Src: in.Dst, SrcPort: in.Transport.Dst, Dst: in.Src, DstPort: in.Transport.Src, Proto: in.Proto,
-		}
-	}
-	c.State = packet.Established
-	c.Status |= packet.StatusSeenReply | packet.StatusConfirmed
-	c.Reply = c.Reply != reply
-	return c, known | packet.KnowState
-}
-
-const flagSYN = 2
-
-// connectionKnown is what is known of a packet by connection tracking.
-const connectionKnown = packet.KnowState | packet.KnowStatus | packet.KnowConnMark | packet.KnowDirection | packet.KnowOriginal |
-	packet.KnowReplyTuple | packet.KnowExpire | packet.KnowConnLabels | packet.KnowConnHelper | packet.KnowConnCounter
 
 // try walks a packet.
 func (t *trial) try(p *party, a *ask) outcome {
@@ -100,14 +59,25 @@ func (t *trial) try(p *party, a *ask) outcome {
 	case simulate.Drop, simulate.Reject:
 		o.answer = packet.No
 	}
-	if (o.answer == packet.Yes || o.result.By == simulate.Place{}) && !a.isOut() && !a.isDiscovery() {
-		left := &o.result.Packet
-		o.arrives = netip.AddrPortFrom(left.Dst, left.Transport.Dst)
-		if o.answer != packet.Unknown && o.arrives != p.Server && !p.listens(o.arrives) {
-			o.answer, o.strays = packet.No, true
-		}
+	if !a.isDiscovery() && (o.answer == packet.Yes || o.answer == packet.No && o.result.By == simulate.Place{}) && o.isAstray() {
+		o.answer, o.strays = packet.No, true
 	}
 	return o
+}
+
+// isAstray reports whether a translation sends the packet elsewhere than to the
+// server, or an answer elsewhere than to the client or in somebody else's name.
+func (o *outcome) isAstray() bool {
+	p, left := o.party, &o.result.Packet
+	o.arrives = netip.AddrPortFrom(left.Dst, left.Transport.Dst)
+	if !o.isOut() {
+		return o.arrives != p.Server && !p.listens(o.arrives)
+	}
+	if left.Dst != p.From.Addr() {
+		return true
+	}
+	from := netip.AddrPortFrom(left.Src, left.Transport.Src)
+	return from != p.Wire && o.packet.Has(packet.KnowReplyTuple)
 }
 
 // path is the packet's way rule by rule.
