@@ -71,7 +71,7 @@ when it could not be made, and 3 when the old rules could not be put back.`,
 			if err != nil {
 				return trouble(c, err)
 			}
-			return f.apply(c, files)
+			return f.apply(c, files, func() error { return showChanges(files, c.OutOrStdout(), c.ErrOrStderr()) })
 		},
 	}
 	cmd.SetFlagErrorFunc(trouble)
@@ -120,9 +120,9 @@ func readRules(paths []string, warn io.Writer) (files []commit.File, err error) 
 	return files, nil
 }
 
-// apply checks the files, shows what they change, and makes the change on the
-// timer.
-func (f *applyFlags) apply(c *cobra.Command, files []commit.File) error {
+// apply checks the files, asks the guard, lets show tell what they change, and
+// makes the change on the timer.
+func (f *applyFlags) apply(c *cobra.Command, files []commit.File, show func() error) error {
 	within, err := parseSeconds(f.within)
 	if err != nil {
 		return trouble(c, err)
@@ -139,7 +139,7 @@ func (f *applyFlags) apply(c *cobra.Command, files []commit.File) error {
 	if err := commit.Judge(env, files); err != nil {
 		return refusedChange(c, err)
 	}
-	if err := showChanges(files, c.OutOrStdout(), c.ErrOrStderr()); err != nil {
+	if err := show(); err != nil {
 		return trouble(c, err)
 	}
 	if f.dryRun {

@@ -156,7 +156,7 @@ as moat apply would. Tables that there were not then are emptied.`,
 			if f.reason == "" {
 				f.reason = "restores " + strconv.Itoa(entry.Number)
 			}
-			return f.apply(c, files)
+			return f.apply(c, files, func() error { return showChanges(files, c.OutOrStdout(), c.ErrOrStderr()) })
 		},
 	}
 	cmd.SetFlagErrorFunc(trouble)
