@@ -44,9 +44,13 @@ func listen(t testing.TB, h *lab.Host, network, addr string) net.Listener {
 // converse connects from a host to a listener by its address.
 func converse(t testing.TB, l net.Listener, from *lab.Host, to string) (c conversation) {
 	t.Helper()
-	err := from.Do(func() (err error) { c.client, err = net.Dial("tcp", to); return err })
+	// IPv6 addresses that were just added are not reached at once.
+	err := lab.WaitFor(lab.LongWait, func() (bool, error) {
+		err := from.Do(func() (err error) { c.client, err = net.Dial("tcp", to); return err })
+		return err == nil, nil
+	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", to, err)
 	}
 	t.Cleanup(func() { c.client.Close() })
 	if c.server, err = l.Accept(); err != nil {

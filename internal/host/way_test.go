@@ -7,6 +7,28 @@ import (
 	"moat/internal/lab"
 )
 
+// settled waits for a host's own IPv6 addresses: the kernel adds their routes
+// in the background.
+func settled(t testing.TB, h *lab.Host, addresses ...string) {
+	t.Helper()
+	err := lab.WaitFor(lab.LongWait, func() (all bool, err error) {
+		all = true
+		err = h.Do(func() error {
+			for _, a := range addresses {
+				own, err := Owns(netip.MustParseAddr(a))
+				if all = all && own; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return all, err
+	})
+	if err != nil {
+		t.Fatalf("%v: %v", addresses, err)
+	}
+}
+
 func TestWayIsTheKernels(t *testing.T) {
 	t.Parallel()
 	n := lab.NewRouted(t)
@@ -15,6 +37,7 @@ ip addr add fe80::2/64 dev eth0 nodad
 ip link add p2p type veth peer name far; ip link set far up; ip link set p2p arp off; ip addr add 10.9.0.1/24 dev p2p; ip link set p2p up
 ip route add unreachable 10.66.0.0/16; ip route add blackhole 10.67.0.0/16; ip -6 route add unreachable 2001:db8:66::/48
 ip route add default via 10.9.0.2 dev p2p table 100; ip rule add from 10.9.0.1 lookup 100`)
+	settled(t, n.Server, lab.ServerAddr6, "fe80::2%eth0")
 	own4, own6 := netip.MustParseAddr(lab.ServerAddr), netip.MustParseAddr(lab.ServerAddr6)
 	for _, c := range []struct {
 		to, from string
@@ -48,6 +71,7 @@ ip route add default via 10.9.0.2 dev p2p table 100; ip rule add from 10.9.0.1 l
 func TestOwnAddressesAreKnown(t *testing.T) {
 	t.Parallel()
 	n := lab.NewPair(t)
+	settled(t, n.Server, lab.ServerAddr6)
 	for addr, want := range map[string]bool{
 		lab.ServerAddr: true, lab.ServerAddr6: true, "127.0.0.1": true, "::1": true, "::ffff:" + lab.ServerAddr: true,
 		lab.ClientAddr: false, lab.ClientAddr6: false, "192.0.2.1": false, "fe80::99%eth0": false, "fe80::99%nowhere": false,

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -262,7 +263,10 @@ func (s *scene) dial(network, to string) netip.AddrPort {
 
 // hello sends a packet and gets an answer.
 func (s *scene) hello(c net.Conn) error {
-	_, err := c.Write([]byte("x"))
+	err := c.SetDeadline(time.Now().Add(patience))
+	if err == nil {
+		_, err = c.Write([]byte("x"))
+	}
 	if err == nil {
 		_, err = c.Read(make([]byte, 1)) // refused while nobody listens
 	}
