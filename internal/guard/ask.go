@@ -72,19 +72,20 @@ func (p *party) segment(k kind) *ask {
 	if k.isOut() {
 		from, to = p.Client, p.Server
 	}
-	if k > liveOut {
+	if k > liveOut || from.Port() == 0 { // of a mosh client that nobody tracks
 		from = netip.AddrPortFrom(from.Addr(), question.FreePort)
 	}
 	if k.isOut() {
 		from, to = to, from
 	}
+	flags := "ACK"
 	switch k {
 	case newIn:
-		return p.make(k, p.transport(from, to, "SYN"))
+		flags = "SYN"
 	case newOut:
-		return p.make(k, p.transport(from, to, "SYN,ACK"))
+		flags = "SYN,ACK"
 	}
-	return p.make(k, p.transport(from, to, "ACK"))
+	return p.make(k, p.transport(from, to, flags))
 }
 
 // transport is a question about a packet between two sockets.
@@ -130,11 +131,13 @@ func (p *party) make(k kind, words string) *ask {
 	if k.isOut() {
 		hook = rule.Output
 	}
+	a := &ask{kind: k}
 	q, err := question.Parse(words+" hook "+hook.Chain(), question.Options{Family: p.family()})
-	if err != nil { // the words are ours
-		panic("guard: " + words + ": " + err.Error())
+	if err != nil {
+		p.wrong = err
+		return a
 	}
-	a := &ask{kind: k, packet: q.Packet}
+	a.packet = q.Packet
 	o := &a.packet
 	o.Hook, o.Host = hook, p.facts
 	if k.isOut() {

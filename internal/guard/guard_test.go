@@ -1,10 +1,15 @@
 package guard
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"moat/internal/lab"
+	"moat/internal/packet"
+	"moat/internal/session"
 )
 
 // judged is a change and what the guard should say to it.
@@ -331,6 +336,38 @@ func TestDocumentsShowTheRefusal(t *testing.T) {
 			}
 			if !strings.Contains(string(text), want) {
 				t.Errorf("%s shows something else; this is real:\n%s", name, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOddSessionsAreGuarded has sessions whose client is known in part, and one
+// that cannot be: that is told, and nothing is held up.
+func TestOddSessionsAreGuarded(t *testing.T) {
+	mosh := session.Session{
+		Proto: packet.ProtoUDP, Client: netip.AddrPortFrom(netip.MustParseAddr(lab.ClientAddr), 0),
+		Server: netip.AddrPortFrom(netip.MustParseAddr(lab.ServerAddr), 60001), Live: true, Program: "mosh-server",
+	}
+	ended := overIPv4
+	ended.Live = false
+	link := overIPv6
+	link.Client = netip.AddrPortFrom(netip.MustParseAddr("fe80::7%eth0"), 50522)
+	link.Server = netip.AddrPortFrom(netip.MustParseAddr("fe80::2%eth0"), 22)
+	s := newServer(t, mosh, ended, link)
+	err := s.Server.Do(func() error {
+		for _, c := range [...]struct{ order, lost string }{
+			{"iptables -A INPUT -p udp -j DROP", "this connection's packets, and new connections from 203.0.113.7 to port 60001"},
+			{"iptables -A INPUT -p tcp -j DROP", "lost     new connections from 203.0.113.7 to port 22"},
+			{"ip6tables -A INPUT -s fe80::/10 -p tcp -j DROP", "new connections from fe80::7 to port 22"},
+			{"iptables -A INPUT -p icmp -j DROP", ""},
+		} {
+			r := s.order(c.order)
+			if (r == nil) != (c.lost == "") || r != nil && !strings.Contains(r.Error(), c.lost) {
+				t.Errorf("%s: %v", c.order, r)
 			}
 		}
 		return nil

@@ -36,6 +36,7 @@ type party struct {
 	discovers bool       // the link finds its neighbours by ICMPv6
 	facts     packet.Host
 	outline   []packet.Packet // what a rule may see of it, see outlines
+	wrong     error           // its packets cannot be described
 }
 
 // family is the family of the party's packets.
@@ -70,7 +71,7 @@ func newParty(s session.Session) (*party, error) {
 		p.track()
 	}
 	p.outline = p.outlines()
-	return p, nil
+	return p, p.wrong
 }
 
 // plain is an address as rules see it: without a zone.
