@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"moat/internal/analyze"
 	"moat/internal/cli"
@@ -31,7 +30,8 @@ type applyFlags struct {
 }
 
 // add gives a command the flags.
-func (f *applyFlags) add(flags *pflag.FlagSet) {
+func (f *applyFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.within, "confirm-within", "60s", "time to confirm")
 	flags.BoolVar(&f.save, "save", false, "write the boot files once it is confirmed")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
@@ -75,7 +75,7 @@ when it could not be made, and 3 when the old rules could not be put back.`,
 		},
 	}
 	cmd.SetFlagErrorFunc(trouble)
-	f.add(cmd.Flags())
+	f.add(cmd)
 	return cmd
 }
 

@@ -160,6 +160,6 @@ as moat apply would. Tables that there were not then are emptied.`,
 		},
 	}
 	cmd.SetFlagErrorFunc(trouble)
-	f.add(cmd.Flags())
+	f.add(cmd)
 	return cmd
 }

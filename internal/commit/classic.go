@@ -228,7 +228,7 @@ func (a *classic) keep() int {
 		return a.settle(p, stateConfirmed, ending{Ended: endedConfirmed})
 	})
 	switch {
-	case errors.Is(err, errNothingPending):
+	case isOver(err):
 		return a.endedElsewhere()
 	case err != nil:
 		a.fail("%v", err)
@@ -266,7 +266,7 @@ func (a *classic) rollback(ended string) int {
 		n, err = a.rollBack(p, ended)
 		return err
 	})
-	if errors.Is(err, errNothingPending) && !isStranded(err) {
+	if isOver(err) {
 		if p := a.settled(a.timed.ID); p != nil && p.state == stateConfirmed {
 			a.print("too late.\n")
 			return a.endedElsewhere()

@@ -52,7 +52,7 @@ func (e *Env) notDone(err error) int {
 	switch {
 	case isStranded(err):
 		return ExitStranded
-	case errors.Is(err, errNothingPending):
+	case isOver(err):
 		return ExitNot
 	}
 	return ExitTrouble

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -290,5 +291,23 @@ func TestHistoryKeepsTheNewest(t *testing.T) {
 	}
 	if _, _, err := HistoryEntry(w.env.Root, 1); !errors.Is(err, ErrNoEntry) {
 		t.Errorf("an entry that is gone: %v", err)
+	}
+}
+
+func TestConfirmationThatComesTooLateIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(false))
+	w.time += time.Minute
+	if code := Confirm(w.env, false); code != ExitNot || !w.isOld() || IsPending(w.env.Root) || !strings.Contains(w.out.String(), "the time to confirm was over: the old rules are back") {
+		t.Errorf("exit code %d: %s", code, &w.out)
+	}
+}
+
+func TestTablesAreFoundInFilesThatWereWrittenByHand(t *testing.T) {
+	t.Parallel()
+	const text = "# mine\n\n* filter \n:INPUT DROP\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n*nat\nCOMMIT\n"
+	if got := tablesOf([]byte(text)); !slices.Equal(got, []string{"filter", "nat"}) {
+		t.Errorf("tables %q", got)
 	}
 }

@@ -39,7 +39,7 @@ func parseSaved(text []byte) []*savedTable {
 		line = strings.TrimRight(line, "\n")
 		switch {
 		case strings.HasPrefix(line, "*"):
-			t = &savedTable{name: line[1:]}
+			t = &savedTable{name: strings.TrimSpace(line[1:])} // by hand, blanks may be about
 			tables = append(tables, t)
 		case t == nil || line == "" || line[0] == '#' || line == "COMMIT":
 		case line[0] == ':':

@@ -70,6 +70,12 @@ func (s state) file() string { return "state." + string(s) }
 // errNothingPending says that no change waits.
 var errNothingPending = errors.New("no change is waiting to be confirmed")
 
+// errOver says that a change waited too long.
+var errOver = errors.New("the time to confirm was over: the old rules are back")
+
+// isOver says if an error is that there is no change to confirm or to take back.
+func isOver(err error) bool { return errors.Is(err, errNothingPending) || errors.Is(err, errOver) }
+
 // errLocked says that another process works on the pending change right now.
 var errLocked = errors.New("another Moat process is at work on the timed change")
 

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +56,7 @@ func (e *Env) stop(id string) error {
 		_, err := e.rollBack(p, endedSignal)
 		return err
 	})
-	if errors.Is(err, errNothingPending) {
+	if isOver(err) {
 		return nil
 	}
 	return err
@@ -93,9 +94,15 @@ func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
 	if p.Boot == boot && here != p.Namespace {
 		return nil, errors.New("the change that is pending is of another network namespace")
 	}
-	if due, err := e.isDue(p, 0); err != nil || due {
-		// What a killed process left, or a time that is over by a moment.
-		return nil, errors.Join(err, e.end(p, false), errNothingPending)
+	due, err := e.isDue(p, 0)
+	if due && err == nil { // what a killed process left, or a time that is over by a moment
+		err = cmp.Or(e.end(p, false), errOver)
+		if errors.Is(err, errOver) && p.state == stateConfirmed {
+			err = errNothingPending
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return p, f(p)
 }
