@@ -48,21 +48,18 @@ func (a *ask) way() simulate.Way {
 	return simulate.In
 }
 
-// asks are the packets that have to get through, in the order in which each is
-// needed for the next. What connection tracking knows of them, and where answers
+// asks are the packets that have to get through: of the connection, of a new one,
+// and of the link, in the order in which each is needed for the next. What connection tracking knows of them, and where answers
 // come from, is not in them yet: see flow.
-func (p *party) asks() (list []*ask) {
-	kinds := [...]kind{liveIn, liveOut, newIn, newOut, newGoesOn, newAnswers, solicitationIn, advertisementOut, solicitationOut, advertisementIn}
-	for _, k := range kinds {
-		switch {
-		case k.isDiscovery() && !p.discovers, k <= liveOut && !p.Live:
-		case k.isDiscovery():
-			list = append(list, p.discovery(k))
-		default:
-			list = append(list, p.segment(k))
-		}
+func (p *party) asks() (live, fresh, rest []*ask) {
+	if p.Live {
+		live = []*ask{p.segment(liveIn), p.segment(liveOut)}
 	}
-	return list
+	fresh = []*ask{p.segment(newIn), p.segment(newOut), p.segment(newGoesOn), p.segment(newAnswers)}
+	if p.discovers {
+		rest = []*ask{p.discovery(solicitationIn), p.discovery(advertisementOut), p.discovery(solicitationOut), p.discovery(advertisementIn)}
+	}
+	return live, fresh, rest
 }
 
 // segment is a packet of the connection, or of a new one from the same client to

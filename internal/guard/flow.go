@@ -12,6 +12,9 @@ type flow struct {
 	untold  bool // what it knows cannot be told
 	assumed bool // a packet before was lost, or perhaps: what follows is as if it was not
 
+	tracked, untracked bool // packets were
+	halfSeen           bool // it is known beforehand that both will be
+
 	has        bool // there is an entry
 	connection packet.Connection
 	known      packet.Know
@@ -46,7 +49,7 @@ func (f *flow) enter(a *ask) {
 	p.Known = p.Known&^connectionKnown | packet.KnowState
 	p.Connection = packet.Connection{}
 	switch c := &p.Connection; {
-	case f.untold:
+	case f.untold, f.halfSeen && a.kind != newIn:
 		p.Known &^= packet.KnowState
 	case f.assumed:
 		c.State, c.Reply = packet.Established, a.isOut() != f.out
@@ -87,7 +90,9 @@ func (f *flow) leave(a *ask, r *simulate.Result) {
 	if !a.isOut() {
 		f.arrived = p
 	}
-	switch tracked := p.Connection.State == packet.New || p.Connection.State == packet.Established; {
+	tracked := p.Connection.State == packet.New || p.Connection.State == packet.Established
+	f.tracked, f.untracked = f.tracked || tracked, f.untracked || p.Connection.State == packet.Untracked
+	switch {
 	case f.untold || f.assumed:
 	case !p.Has(packet.KnowState):
 		f.untold = true

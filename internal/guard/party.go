@@ -3,6 +3,7 @@ package guard
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"moat/internal/host"
@@ -126,13 +127,15 @@ func picksUpNothing() bool {
 // them: flags, state, marks. A rule that matches none of them for
 // certain does not matter to the party.
 func (p *party) outlines() (list []packet.Packet) {
-	for _, a := range p.asks() {
+	live, fresh, rest := p.asks()
+	for _, a := range slices.Concat(live, fresh, rest) {
 		list = append(list, outlineOf(a))
 	}
 	if p.Wire != p.Server || p.From != p.Client { // as it is behind the translation, both ways
 		behind := *p
 		behind.Wire, behind.From, behind.isTracked, behind.discovers = p.Server, p.Client, false, false
-		for _, a := range behind.asks() {
+		live, fresh, _ := behind.asks()
+		for _, a := range slices.Concat(live, fresh) {
 			list = append(list, outlineOf(a))
 		}
 	}

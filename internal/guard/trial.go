@@ -26,25 +26,32 @@ type trial struct{ firewall *simulate.Firewall }
 func newTrial(rs *rule.Ruleset) *trial { return &trial{simulate.New(rs)} }
 
 // of tries all packets of a party, in order.
-func (t *trial) of(p *party) []outcome {
-	asks := p.asks()
-	list := make([]outcome, 0, len(asks))
-	var f flow
-	for _, a := range asks {
-		switch a.kind {
-		case liveIn:
-			f = p.flow()
-		case newIn:
-			f = flow{strict: p.strict}
-		}
-		if a.isDiscovery() {
-			list = append(list, t.try(p, a))
-			continue
-		}
+func (t *trial) of(p *party) (list []outcome) {
+	live, fresh, rest := p.asks()
+	if live != nil {
+		list = t.connection(p, p.flow(), live)
+	}
+	list = append(list, t.connection(p, flow{strict: p.strict}, fresh)...)
+	for _, a := range rest {
+		list = append(list, t.try(p, a))
+	}
+	return list
+}
+
+// connection tries the packets of one connection. If rules keep some of them from
+// connection tracking, and not all, it misses what it needs to tell which packets
+// are in their window: nobody knows then which state it gives them.
+func (t *trial) connection(p *party, f flow, asks []*ask) []outcome {
+	again := f
+	list := make([]outcome, len(asks))
+	for i, a := range asks {
 		f.enter(a)
-		o := t.try(p, a)
-		f.leave(a, &o.result)
-		list = append(list, o)
+		list[i] = t.try(p, a)
+		f.leave(a, &list[i].result)
+	}
+	if f.tracked && f.untracked && !again.halfSeen {
+		again.halfSeen = true
+		return t.connection(p, again, asks)
 	}
 	return list
 }
