@@ -321,6 +321,51 @@ func TestUnitsWatchdogStandsInForTheKilledOne(t *testing.T) {
 	}
 }
 
+// The unit runs in the machine's namespace, whatever namespace was changed.
+func TestWatchdogGoesToTheNamespaceThatWasChanged(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	before := m.saved()
+	there := m.host.Command("sleep", "60") // a process by which the namespace is found
+	if err := there.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := m.apply(m.file("v4"), "--confirm-within", "2s")
+	elsewhere := *m
+	elsewhere.host = lab.Netns(t)
+	unit := elsewhere.command("watchdog")
+	if err := unit.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if out := elsewhere.moat(0, "status"); !strings.Contains(out, "in another network namespace") {
+		t.Errorf("status elsewhere:\n%s", out)
+	}
+	elsewhere.moat(2, "confirm")
+	a.signal(syscall.SIGSTOP)
+	m.killWatchdog()
+	a.signal(syscall.SIGKILL)
+	a.end(-1)
+	if err := unit.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got := m.saved(); got != before || m.isPending() {
+		t.Errorf("rules:\n%s\nmust be:\n%s", got, before)
+	}
+}
+
+func TestTableThatCouldNotComeBackIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.shell("nft add table ip mangle; nft 'add chain ip mangle PREROUTING { type filter hook prerouting priority mangle; }'; nft add rule ip mangle PREROUTING ip ttl set 9 counter; nft add rule ip mangle PREROUTING meta nftrace set 1")
+	before := m.shell("nft list ruleset")
+	if out := m.moat(2, "apply", m.file("v4")); !strings.Contains(out, "table mangle") {
+		t.Errorf("it says:\n%s", out)
+	}
+	if got := m.shell("nft list ruleset"); got != before {
+		t.Errorf("rules:\n%s", got)
+	}
+}
+
 func TestSecondApplyIsRefusedAndTold(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

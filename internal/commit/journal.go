@@ -102,6 +102,10 @@ func (t *timed) start(j journal) error {
 		if err := t.Firewall.Check(f, "the rules in the kernel", bytes.NewReader(text)); err != nil {
 			return fmt.Errorf("the present rules could not be put back: %w", err)
 		}
+		if table := j.incompatible(f, text); table != "" {
+			return fmt.Errorf("the present rules could not be put back: table %s (%s) has some that iptables cannot express; nft list table %s %s shows them",
+				table, f.Name(), f, table)
+		}
 		texts[f] = text
 	}
 	var connections []Connection
@@ -118,6 +122,19 @@ func (t *timed) start(j journal) error {
 	}
 	t.reached(stepWatched)
 	return nil
+}
+
+// incompatible gives a table that the change names and of which iptables-save has
+// only a comment; "" if there is none.
+func (j *journal) incompatible(f rule.Family, text []byte) string {
+	for _, part := range j.Parts {
+		for _, table := range part.Tables {
+			if part.Family == f && bytes.Contains(text, []byte("# Table `"+table+"' is incompatible")) {
+				return table
+			}
+		}
+	}
+	return ""
 }
 
 // unreadable is the error of rules that the kernel does not tell.

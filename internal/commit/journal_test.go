@@ -311,3 +311,28 @@ func TestTablesAreFoundInFilesThatWereWrittenByHand(t *testing.T) {
 		t.Errorf("tables %q", got)
 	}
 }
+
+func TestWithoutAWatchdogNothingIsChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env.Watchdog = []string{"moat-test-none"} // the test binary does not know the watchdog's argument
+	if code := w.apply(change(false)); code != ExitTrouble || !w.isOld() || IsPending(w.env.Root) || !strings.Contains(w.out.String(), "did not start") {
+		t.Errorf("exit code %d: %s", code, &w.out)
+	}
+}
+
+func TestCountdownIsDrawnOverItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := countdown{t: &timed{Env: w.env.ready(), pending: &pending{journal: journal{Deadline: w.time + 2*time.Second}}}, isTerminal: true}
+	for range 2 {
+		c.draw()
+		w.time += 900 * time.Millisecond
+		c.draw() // the same second is not drawn again
+		w.time += 100 * time.Millisecond
+	}
+	c.clear()
+	if got, want := w.out.String(), "\r\x1b[K2 seconds left to confirm\r\x1b[K1 second left to confirm\r\x1b[K"; got != want {
+		t.Errorf("got %q", got)
+	}
+}
