@@ -5,7 +5,7 @@ package session
 // a program on one plays (sudo), and there is no session. A multiplexer that
 // was left hides where its terminals are looked at from, so that it is none.
 func (c Caller) OnConsole() bool {
-	f := newFinder(c.Proc)
+	f := newFinder(c)
 	self, ok := f.process(c.PID)
 	if !ok || self.tty == 0 {
 		return false

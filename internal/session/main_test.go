@@ -57,7 +57,7 @@ func helper(name string, args []string) error {
 		return tell(args[0], Here())
 	case "refused":
 		c := Here()
-		f := newFinder(c.Proc)
+		f := newFinder(c)
 		f.sockets.lend = func(int, int, int) (int, error) { return -1, unix.EPERM }
 		f.search(c.PID)
 		return write(args[0], f.found, f.err)

@@ -134,7 +134,7 @@ func TestLoginIsReadFromAuditAndControlGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := newFinder(caller.Proc).login(10); got != c.want || got.shares(mark{"4", "session-4.scope"}) || got.isSet() != got.shares(got) {
+		if got := newFinder(caller).login(10); got != c.want || got.shares(mark{"4", "session-4.scope"}) || got.isSet() != got.shares(got) {
 			t.Errorf("%q %q: %+v", c.audit, c.cgroup, got)
 		}
 	}

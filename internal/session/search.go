@@ -8,6 +8,7 @@ import (
 // finder looks for sessions in processes.
 type finder struct {
 	proc      string
+	caller    int // the process that asks
 	processes map[int]process
 	looked    map[int]bool // processes whose sockets were looked at
 	found     []Session
@@ -15,8 +16,8 @@ type finder struct {
 	sockets   sockets
 }
 
-func newFinder(proc string) *finder {
-	return &finder{proc: proc, processes: map[int]process{}, looked: map[int]bool{}, sockets: newSockets()}
+func newFinder(c Caller) *finder {
+	return &finder{proc: c.Proc, caller: c.PID, processes: map[int]process{}, looked: map[int]bool{}, sockets: newSockets()}
 }
 
 // maxDepth bounds walks up the tree of processes, which may change while they

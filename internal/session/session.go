@@ -52,7 +52,7 @@ func Here() Caller { return Caller{PID: os.Getpid(), Environ: os.Environ(), Proc
 // daemon and a boot script. An error says that the kernel could not be asked,
 // and that nothing else was found.
 func Of(c Caller) ([]Session, error) {
-	f := newFinder(c.Proc)
+	f := newFinder(c)
 	told, isTold := sshConnection(c.Environ)
 	if isTold {
 		told.Live = f.isLive(told)
