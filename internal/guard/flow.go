@@ -49,7 +49,7 @@ func (f *flow) enter(a *ask) {
 	p.Known = p.Known&^connectionKnown | packet.KnowState
 	p.Connection = packet.Connection{}
 	switch c := &p.Connection; {
-	case f.untold, f.halfSeen && a.kind != newIn:
+	case f.untold, f.halfSeen && f.has:
 		p.Known &^= packet.KnowState
 	case f.assumed:
 		c.State, c.Reply = packet.Established, a.isOut() != f.out
