@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +60,11 @@ func printHistory(out io.Writer, list []commit.Entry) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "N\tTIME\tUSER\tFILES\tENDED\tREASON")
 	for _, e := range list {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Time.Format("2006-01-02 15:04:05"), userOf(e), strings.Join(e.Sources, " "), e.Ended, e.Reason)
+		row := []string{strconv.Itoa(e.Number), e.Time.Format(time.DateTime), userOf(e), strings.Join(e.Sources, " "), e.Ended}
+		if e.Reason != "" { // without it the column before is not filled up with blanks
+			row = append(row, e.Reason)
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
 }
@@ -115,7 +120,7 @@ one family, as iptables-restore reads them.`,
 
 func showEntry(out io.Writer, e commit.Entry, texts map[rule.Family][]byte, v4, v6 bool) error {
 	if v4 && v6 {
-		fmt.Fprintf(out, "# %d, %s, by %s: %s, %s\n", e.Number, e.Time.Format("2006-01-02 15:04:05"), e.Who, strings.Join(e.Sources, " "), e.Ended)
+		fmt.Fprintf(out, "# %d, %s, by %s: %s, %s\n", e.Number, e.Time.Format(time.DateTime), e.Who, strings.Join(e.Sources, " "), e.Ended)
 		if e.Reason != "" {
 			fmt.Fprintf(out, "# %s\n", e.Reason)
 		}

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write what the programs answer into tes
 // programs first in its PATH.
 type machine struct {
 	*lab.Host
-	dir string // bin/ holds the programs, etc/ what is seen at /etc/iptables and /etc/default
+	dir string // bin/ holds the programs, the others are what is seen at /etc/iptables, /etc/default and /var/lib/moat
 }
 
 // newMachine makes a host in a folder of its own.
@@ -34,7 +34,7 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []string{"bin", "iptables", "default", "work"} {
+	for _, d := range []string{"bin", "iptables", "default", "state", "work"} {
 		if err := os.Mkdir(filepath.Join(m.dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -60,6 +60,7 @@ func (m *machine) sh(t *testing.T, line, stdin string) string {
 	c.Dir = filepath.Join(m.dir, "work")
 	c.Mounts = []lab.Mount{
 		{From: filepath.Join(m.dir, "iptables"), To: "/etc/iptables"}, {From: filepath.Join(m.dir, "default"), To: "/etc/default"},
+		{From: filepath.Join(m.dir, "state"), To: "/var/lib/moat"},
 	}
 	var both bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &both, &both

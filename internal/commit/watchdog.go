@@ -1,8 +1,10 @@
 package commit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -31,6 +33,12 @@ const (
 // pipe on which who started it waits.
 const Detached = "--detached"
 
+// watching is what the watchdog says once it watches. Another program that was
+// started in its place does not.
+const watching = "watching\n"
+
+var errNoWatchdog = errors.New("that is no watchdog")
+
 // startWatchdog starts a process that outlives this one, its session and its
 // terminal, and waits until it watches.
 func (e *Env) startWatchdog() (*os.Process, error) {
@@ -55,8 +63,9 @@ func (e *Env) startWatchdog() (*os.Process, error) {
 	if err := ready.SetReadDeadline(time.Now().Add(watchdogStart)); err != nil {
 		return nil, err
 	}
-	if _, err := ready.Read(make([]byte, 1)); err != nil {
-		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	word := make([]byte, len(watching))
+	if _, err := io.ReadFull(ready, word); err != nil || string(word) != watching {
+		return nil, errors.Join(fmt.Errorf("it says %q: %w", word, cmp.Or(err, errNoWatchdog)), cmd.Process.Kill(), cmd.Wait())
 	}
 	return cmd.Process, nil
 }
@@ -133,7 +142,7 @@ func leaveCaller() error {
 		return err
 	}
 	defer null.Close()
-	if _, err := os.Stdout.Write([]byte{'\n'}); err != nil {
+	if _, err := os.Stdout.WriteString(watching); err != nil {
 		return fmt.Errorf("nobody waits for the watchdog: %w", err)
 	}
 	return unix.Dup3(int(null.Fd()), int(os.Stdout.Fd()), 0)
