@@ -82,16 +82,16 @@ func (f *flow) begins(a *ask) packet.State {
 
 // leave notes what became of the packet.
 func (f *flow) leave(a *ask, r *simulate.Result) {
+	p := &r.Packet
+	tracked := p.Connection.State == packet.New || p.Connection.State == packet.Established
+	f.tracked, f.untracked = f.tracked || tracked, f.untracked || p.Connection.State == packet.Untracked
 	if r.Verdict != simulate.Accept {
 		f.assumed = true
 		return
 	}
-	p := &r.Packet
 	if !a.isOut() {
 		f.arrived = p
 	}
-	tracked := p.Connection.State == packet.New || p.Connection.State == packet.Established
-	f.tracked, f.untracked = f.tracked || tracked, f.untracked || p.Connection.State == packet.Untracked
 	switch {
 	case f.untold || f.assumed:
 	case !p.Has(packet.KnowState):
@@ -99,11 +99,16 @@ func (f *flow) leave(a *ask, r *simulate.Result) {
 	case tracked && f.has:
 		f.replied = f.replied || a.isOut() != f.out
 	case tracked:
-		f.has, f.out, f.connection, f.known = true, a.isOut(), p.Connection, p.Known&connectionKnown
-		if p.Has(packet.KnowOriginal|packet.KnowReplyTuple) && !f.out {
-			f.connection.ReplyTuple = packet.Tuple{
-				Src: p.Dst, SrcPort: p.Transport.Dst, Dst: p.Src, DstPort: p.Transport.Src, Proto: p.Proto,
-			}
+		f.begin(a, p)
+	}
+}
+
+// begin notes a connection that its first packet has begun.
+func (f *flow) begin(a *ask, p *packet.Packet) {
+	f.has, f.out, f.connection, f.known = true, a.isOut(), p.Connection, p.Known&connectionKnown
+	if p.Has(packet.KnowOriginal|packet.KnowReplyTuple) && !f.out {
+		f.connection.ReplyTuple = packet.Tuple{
+			Src: p.Dst, SrcPort: p.Transport.Dst, Dst: p.Src, DstPort: p.Transport.Src, Proto: p.Proto,
 		}
 	}
 }
