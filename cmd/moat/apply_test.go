@@ -300,6 +300,34 @@ func TestNextStartFinishesWhenBothWereKilled(t *testing.T) {
 	}
 }
 
+func TestNextStartSetsAWatchdogOnAChangeThatHasNone(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	a := m.apply(m.file("v4"))
+	a.signal(syscall.SIGSTOP)
+	m.killWatchdog()
+	a.signal(syscall.SIGKILL)
+	a.end(-1)
+	m.moat(0, "iptables", "-S")
+	m.until("a watchdog is there", func() bool { return m.watchdog() != 0 })
+	m.moat(0, "rollback")
+}
+
+func TestRollbackReplacesWhatIptablesCannotExpress(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	before := m.saved()
+	a := m.apply(m.file("v4"))
+	m.shell("nft add rule ip filter INPUT ip ttl set 9")
+	if out := m.moat(0, "rollback"); !strings.Contains(out, "iptables cannot express") {
+		t.Errorf("it says:\n%s", out)
+	}
+	a.end(1)
+	if got := m.saved(); got != before {
+		t.Errorf("rules:\n%s\nmust be:\n%s", got, before)
+	}
+}
+
 func TestUnitsWatchdogStandsInForTheKilledOne(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

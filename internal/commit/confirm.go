@@ -71,7 +71,7 @@ func newLogin(w Who) string {
 	if w.SudoUser != "" {
 		user, command = w.SudoUser, "sudo moat confirm"
 	}
-	to, port := "this host", ""
+	to, port := "HOST", ""
 	if len(w.Sessions) > 0 {
 		server := w.Sessions[0].Server
 		to = server.Addr().WithZone("").String()

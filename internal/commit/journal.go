@@ -129,7 +129,7 @@ func (t *timed) start(j journal) error {
 func (j *journal) incompatible(f rule.Family, text []byte) string {
 	for _, part := range j.Parts {
 		for _, table := range part.Tables {
-			if part.Family == f && bytes.Contains(text, []byte("# Table `"+table+"' is incompatible")) {
+			if part.Family == f && isIncompatible(text, table) {
 				return table
 			}
 		}

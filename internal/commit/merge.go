@@ -26,6 +26,7 @@ func merge(old, new, now []byte, touched []string) (text []byte, notes []string)
 			continue
 		}
 		m := merger{name: name, was: findTable(was, name), made: findTable(made, name), is: findTable(is, name)}
+		m.noTable(isIncompatible(now, name))
 		out = append(out, m.table())
 		notes = append(notes, m.notes...)
 	}
@@ -56,6 +57,20 @@ type merger struct {
 
 func (m *merger) note(format string, args ...any) {
 	m.notes = append(m.notes, fmt.Sprintf(format, args...)+" (table "+m.name+")")
+}
+
+// noTable is for a table that was there after the change and that nobody can read
+// now: a host is not left open for that.
+func (m *merger) noTable(isIncompatible bool) {
+	switch {
+	case isIncompatible:
+		m.note("others put something in that iptables cannot express; it is as before the change")
+	case m.made != nil && m.is == nil:
+		m.note("others deleted it; it is as before the change")
+	default:
+		return
+	}
+	m.is = m.made
 }
 
 func (m *merger) table() *savedTable {

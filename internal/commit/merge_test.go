@@ -194,6 +194,20 @@ func TestMergeLeavesTablesAloneThatTheChangeDidNotName(t *testing.T) {
 	}
 }
 
+func TestMergeBringsATableBackThatNobodyCanRead(t *testing.T) {
+	t.Parallel()
+	old, made := tableOf([]string{"INPUT DROP: a"}, 1), tableOf([]string{"INPUT DROP: a; b"}, 2)
+	for now, want := range map[string]string{
+		"": "others deleted it",
+		"# Table `filter' is incompatible, use 'nft' tool.\n": "iptables cannot express",
+	} {
+		text, notes := merge(old, made, []byte(now), nil)
+		if string(text) != string(old) || len(notes) != 1 || !strings.Contains(notes[0], want) {
+			t.Errorf("now %q: %q\n%s", now, notes, text)
+		}
+	}
+}
+
 // randomTable makes a table whose rules are letters and jumps.
 func randomTable(r *rand.Rand) []string {
 	names := []string{"x", "y", "z"}[:r.IntN(4)]

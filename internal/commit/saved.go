@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -51,6 +52,12 @@ func parseSaved(text []byte) []*savedTable {
 		}
 	}
 	return tables
+}
+
+// isIncompatible says if a text has only a comment of a table, because iptables
+// cannot express what is in it.
+func isIncompatible(text []byte, table string) bool {
+	return bytes.Contains(text, []byte("# Table `"+table+"' is incompatible"))
 }
 
 // addRule reads "[1:60] -A CHAIN rule" into its chain.
