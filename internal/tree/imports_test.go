@@ -32,6 +32,7 @@ var layers = []layer{
 	{"moat/internal/manual/generate", "manual"},
 	{"moat/internal/manual", "text ext rule"},
 	{"moat/internal/cli", "guard commit persist session kernel text change ext kernel/nft netdb host packet rule"},
+	{"moat/internal/secure", "session question simulate text change ext netdb host packet rule"},
 	{"moat/internal/guard", "session load question simulate kernel text change ext netdb host packet rule syslog toml"},
 	{"moat/internal/commit", "persist packet rule sys"},
 	{"moat/internal/persist/persisttest", "persist rule"},

@@ -1,0 +1,10 @@
+package secure
+
+import (
+	"os"
+	"testing"
+
+	"moat/internal/lab"
+)
+
+func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }

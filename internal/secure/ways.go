@@ -1,0 +1,111 @@
+package secure
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"moat/internal/packet"
+	"moat/internal/question"
+	"moat/internal/rule"
+	"moat/internal/simulate"
+)
+
+// ways sends packets to this host through a ruleset.
+type ways struct {
+	firewall *simulate.Firewall
+	family   rule.Family
+	in       string // the interface that they come in by
+	to       netip.Addr
+	host     packet.Host // nil if nothing is known
+	clients  []netip.Addr
+}
+
+// newWays takes the first interface that is up and has an address of the family
+// as the way to the world, and the admin's own if it is known.
+func newWays(in *Input, rs *rule.Ruleset) *ways {
+	w := &ways{firewall: simulate.New(rs), family: rs.Family, in: "eth0", to: netip.MustParseAddr("198.51.100.2")}
+	if rs.Family == rule.IPv6 {
+		w.to = netip.MustParseAddr("2001:db8:2::2")
+	}
+	for _, s := range in.Sessions {
+		if familyOf(clientOf(s)) == rs.Family {
+			w.clients = append(w.clients, clientOf(s))
+		}
+	}
+	if in.Facts == nil {
+		return w
+	}
+	w.host = in.Facts
+	for _, i := range in.Facts.Interfaces {
+		if !i.Up || i.Loopback || i.Kind == "bridge" {
+			continue
+		}
+		for _, a := range i.Addresses {
+			if addr := a.Prefix.Addr(); familyOf(addr) == rs.Family && !addr.IsLinkLocalUnicast() {
+				w.in, w.to = i.Name, addr
+				return w
+			}
+		}
+	}
+	return w
+}
+
+// arrive is what becomes of the first packet of a connection to a service from a
+// network: from the admin's client if it is the admin's own way.
+func (w *ways) arrive(s *Service, from netip.Prefix) simulate.Result {
+	sender := stranger(w.family, from)
+	for _, c := range w.clients {
+		if s.own && (!from.IsValid() || from.Contains(c)) {
+			sender = c
+		}
+	}
+	return w.packet(protoName(s.Proto) + " " + netip.AddrPortFrom(sender, question.FreePort).String() +
+		" -> " + netip.AddrPortFrom(w.to, s.Ports.First).String() + " state NEW")
+}
+
+// stranger is an address of a network; for everybody's, one that no list of
+// networks that are not routed has in it.
+func stranger(f rule.Family, from netip.Prefix) netip.Addr {
+	switch {
+	case !from.IsValid() && f == rule.IPv4:
+		return netip.MustParseAddr("9.9.9.9")
+	case !from.IsValid():
+		return netip.MustParseAddr("2620:fe::9")
+	case from.Bits() >= from.Addr().BitLen()-1:
+		return from.Addr()
+	}
+	return from.Addr().Next() // the first address of a network is nobody's
+}
+
+// mayPass reports whether a packet gets through, or may on what it does not tell.
+func mayPass(r simulate.Result) bool {
+	return slices.ContainsFunc(r.Ends, func(e simulate.End) bool { return e.Verdict != simulate.Drop && e.Verdict != simulate.Reject })
+}
+
+// housekeeping reports whether packets may pass that every host needs: of its own
+// programs, and answers.
+func (w *ways) housekeeping() []bool {
+	here := "127.0.0.1"
+	if w.family == rule.IPv6 {
+		here = "[::1]"
+	}
+	there := netip.AddrPortFrom(stranger(w.family, netip.Prefix{}), 443)
+	return []bool{
+		mayPass(w.on("lo", "tcp "+here+":50000 -> "+here+":53 state NEW")),
+		mayPass(w.packet("tcp " + there.String() + " -> " + netip.AddrPortFrom(w.to, question.FreePort).String() + " state ESTABLISHED")),
+	}
+}
+
+// packet is what becomes of a packet from the world that a question describes.
+func (w *ways) packet(words string) simulate.Result { return w.on(w.in, words) }
+
+// on is what becomes of a packet that comes in by an interface.
+func (w *ways) on(in, words string) simulate.Result {
+	q, err := question.Parse(words+" in "+strconv.Quote(in), question.Options{Family: w.family})
+	if err != nil { // the words are ours
+		panic("secure: " + words + ": " + err.Error())
+	}
+	q.Packet.Host = w.host
+	return w.firewall.Walk(q.Packet, simulate.Options{Way: simulate.In, NoTrace: true, Ends: true})
+}
