@@ -394,6 +394,28 @@ func TestTableThatCouldNotComeBackIsNotReplaced(t *testing.T) {
 	}
 }
 
+// The path unit starts a watchdog as soon as a journal is there, which may be
+// before the one of moat apply is.
+func TestUnitsWatchdogMayBeFirst(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	unit := m.host.Command("sh", "-c", "until [ -e /var/lib/moat/pending ]; do :; done; exec \"$0\" watchdog", "/proc/self/exe")
+	like := m.command()
+	unit.Env, unit.Mounts, unit.Args[len(unit.Args)-1] = like.Env, like.Mounts, like.Path
+	if err := unit.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := m.apply(m.file("v4"), "--confirm-within", "60s")
+	if err := unit.Process.Signal(syscall.SIGTERM); err != nil { // whichever it is: it stops, or takes the change back
+		t.Fatal(err)
+	}
+	if err := unit.Wait(); err != nil {
+		t.Error(err)
+	}
+	m.moatAny("rollback")
+	a.end(1)
+}
+
 func TestSecondApplyIsRefusedAndTold(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

@@ -91,12 +91,11 @@ func (e *Env) lock(wait time.Duration) (*os.File, error) {
 	}
 	const pause = 10 * time.Millisecond
 	for ; ; wait -= pause {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case err == nil:
+		switch isOurs, err := tryLock(f, syscall.LOCK_EX); {
+		case isOurs:
 			return f, nil
-		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
-			return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), f.Close())
+		case err != nil:
+			return nil, errors.Join(err, f.Close())
 		case wait <= 0:
 			return nil, errors.Join(errLocked, f.Close())
 		}

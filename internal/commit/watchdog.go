@@ -86,39 +86,57 @@ func Watchdog(env Env, detached bool) int {
 		// that it stays "exe" harms nobody.
 		_ = os.WriteFile("/proc/self/comm", []byte("moat-watchdog"), 0)
 	}
-	watch, err := e.takeWatch()
-	if errors.Is(err, fs.ErrNotExist) {
+	err := e.watch(detached, stop)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNothingPending) {
 		return 0
 	}
 	if err != nil {
 		e.complain("%v", err)
 		return 1
 	}
-	defer watch.Close()
-	if detached {
+	return 0
+}
+
+// watch watches over the pending change, or stands by until the one that does is
+// gone.
+func (e *Env) watch(detached bool, stop <-chan os.Signal) error {
+	f, err := os.OpenFile(filepath.Join(e.Root+pendingDir, watchdogFile), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	isOurs, err := tryLock(f, syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	if detached { // somebody watches: this one or the unit's
 		if err := leaveCaller(); err != nil {
-			e.complain("%v", err)
-			return 1
+			return err
+		}
+	}
+	for !isOurs {
+		select {
+		case <-stop:
+			return nil // the other goes on
+		case <-time.After(watchdogTick):
+		}
+		if isOurs, err = tryLock(f, syscall.LOCK_EX); err != nil {
+			return err
 		}
 	}
 	return e.watchOver(stop)
 }
 
-// takeWatch becomes the one that watches over the pending change.
-func (e *Env) takeWatch() (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(e.Root+pendingDir, watchdogFile), os.O_RDWR, 0)
+// tryLock says if the lock is ours now.
+func tryLock(f *os.File, how int) (bool, error) {
+	err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
+	}
 	if err != nil {
-		return nil, err
+		return false, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
+	return true, nil
 }
 
 // isWatched says if a watchdog is there.
@@ -127,12 +145,8 @@ func (e *Env) isWatched() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	isThere := errors.Is(err, syscall.EWOULDBLOCK)
-	if isThere {
-		err = nil
-	}
-	return isThere, errors.Join(err, f.Close())
+	isFree, err := tryLock(f, syscall.LOCK_SH)
+	return !isFree, errors.Join(err, f.Close())
 }
 
 // leaveCaller tells who started it that the watch has begun, and lets go of the pipe.
@@ -149,23 +163,23 @@ func leaveCaller() error {
 }
 
 // watchOver is the watch. It ends with the pending change.
-func (e *Env) watchOver(stop <-chan os.Signal) int {
+func (e *Env) watchOver(stop <-chan os.Signal) error {
 	var id string // of the change that it is about
 	stopped := false
 	for tries := 0; ; {
 		p, err := e.open(pendingDir)
 		if errors.Is(err, errNothingPending) || err == nil && id != "" && p.ID != id {
-			return 0
+			return nil
 		}
 		if err == nil {
 			id = p.ID
 			err = e.watchOnce(p, stopped)
 		}
 		if err != nil && !errors.Is(err, errLocked) {
-			e.complain("%v", err)
 			if tries++; tries == watchdogTries {
-				return 1
+				return err
 			}
+			e.complain("%v", err)
 		}
 		select {
 		case <-stop:
