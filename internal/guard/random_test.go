@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +111,7 @@ func TestKernelAgreesWithTheGuard(t *testing.T) {
 	if testing.Short() {
 		worlds, each = 2, 30
 	}
+	var refused atomic.Int64
 	for seed := range worlds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -118,11 +120,17 @@ func TestKernelAgreesWithTheGuard(t *testing.T) {
 				w.step()
 			}
 			t.Logf("%d obeyed, %d of them touched the client, %d refused, %d uncertain", w.obeyed, w.watched, w.refused, w.uncertain)
-			if w.obeyed < 5 || w.refused == 0 {
-				t.Errorf("too few to say anything: %d obeyed, %d refused", w.obeyed, w.refused)
+			if w.obeyed < 5 {
+				t.Errorf("too few to say anything: %d obeyed", w.obeyed)
 			}
+			refused.Add(int64(w.refused))
 		})
 	}
+	t.Cleanup(func() { // when all have ended
+		if int(refused.Load()) < worlds {
+			t.Errorf("too few to say anything: %d refused", refused.Load())
+		}
+	})
 }
 
 // world is a server with a connection to it and the commands given so far.
@@ -227,7 +235,9 @@ func (w *world) insist(order string, r *Refusal, before string) {
 	w.on(func() error { return w.give(kernel.Unguarded, w.script(order)) })
 	const wait = 400 * time.Millisecond
 	said := r.Error()
-	if strings.Contains(said, "this connection's") {
+	// One that was not tracked is known as soon as the server sends anything, a
+	// late acknowledgement perhaps: then it lives on by luck.
+	if strings.Contains(said, "this connection's") && !strings.Contains(said, "not tracked yet") {
 		if live := w.conn.Alive(wait); live.State == lab.Open {
 			w.t.Errorf("the connection goes on after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
 		}
