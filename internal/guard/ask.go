@@ -139,6 +139,9 @@ func (p *party) make(k kind, words string) *ask {
 	o.Hook, o.Host = hook, p.facts
 	if k.isOut() {
 		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.device, p.device == "", "", false
+		if p.byRoot && !k.isDiscovery() { // user and group are 0
+			o.Known |= packet.KnowOwner
+		}
 	} else {
 		o.In, o.HiddenIn, o.Out, o.HiddenOut = p.device, p.device == "", "", false
 	}

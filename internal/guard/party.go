@@ -33,6 +33,7 @@ type party struct {
 	strict bool
 
 	device    string     // the interface of both directions; "" if it is not known
+	byRoot    bool       // the server's socket is root's, which match owner sees in answers
 	neighbour netip.Addr // whom the link has to find: the gateway or the client
 	discovers bool       // the link finds its neighbours by ICMPv6
 	facts     packet.Host
@@ -70,6 +71,8 @@ func newParty(s session.Session) (*party, error) {
 	p.strict = picksUpNothing()
 	if s.Live {
 		p.track()
+		socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
+		p.byRoot = found && err == nil && socket.UID == 0
 	}
 	p.outline = p.outlines()
 	return p, p.wrong

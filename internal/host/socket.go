@@ -21,6 +21,7 @@ type Socket struct {
 	Local, Remote netip.AddrPort
 	State         uint8  // SocketEstablished, or another TCP_* of linux/tcp.h
 	Interface     uint32 // index of the interface that it is bound to; 0 for any
+	UID           uint32 // of its owner
 	// Inode is the number in /proc/PID/fd, 0 for a socket that no process has
 	// open; Cookie is never given twice while the host is up.
 	Inode  uint32
@@ -145,7 +146,7 @@ func readConnection(m []byte) Socket {
 	return Socket{
 		Local: side(4, 8), Remote: side(6, 24), State: m[1],
 		Interface: binary.NativeEndian.Uint32(m[40:]), Cookie: binary.NativeEndian.Uint64(m[44:]),
-		Inode: binary.NativeEndian.Uint32(m[68:]),
+		UID: binary.NativeEndian.Uint32(m[64:]), Inode: binary.NativeEndian.Uint32(m[68:]),
 	}
 }
 
