@@ -100,12 +100,18 @@ type applying struct {
 // apply starts moat apply and waits until the change is made.
 func (m *machine) apply(args ...string) *applying {
 	m.t.Helper()
+	return m.applyBy(append([]string{"apply"}, args...)...)
+}
+
+// applyBy is apply with another command that ends in a change on the timer.
+func (m *machine) applyBy(args ...string) *applying {
+	m.t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { _ = r.Close() }) // a second close is no matter
-	a := &applying{machine: m, cmd: m.command(append([]string{"apply"}, args...)...), out: bufio.NewReader(r)}
+	a := &applying{machine: m, cmd: m.command(args...), out: bufio.NewReader(r)}
 	a.cmd.Stdout, a.cmd.Stderr = w, w
 	if err := errors.Join(a.cmd.Start(), w.Close(), r.SetReadDeadline(time.Now().Add(30*time.Second))); err != nil {
 		m.t.Fatal(err)

@@ -82,7 +82,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newGuardCommand(), newLabCommand(), newVersionCommand(),
-		newApplyCommand(), newConfirmCommand(), newRollbackCommand(), newStatusCommand(), newHistoryCommand(), newWatchdogCommand())
+		newApplyCommand(), newSecureCommand(), newConfirmCommand(), newRollbackCommand(), newStatusCommand(), newHistoryCommand(), newWatchdogCommand())
 	for i := range cli.Programs {
 		root.AddCommand(newDropInCommand(&cli.Programs[i]))
 	}

@@ -99,8 +99,11 @@ func (e *AllowError) Error() string {
 // Each is a name, a port or a range of ports, the latter two with a protocol
 // unless TCP is meant, and may have networks behind "from": as long as what
 // follows a comma is an address, it is one more network. A name stands for
-// all of TCP and UDP that it has in names. Errors are *AllowError.
+// all of TCP and UDP that it has in names (nil reads /etc). Errors are *AllowError.
 func ParseAllow(text string, names *netdb.DB) ([]Service, error) {
+	if names == nil {
+		names = &netdb.DB{}
+	}
 	p := allowParser{text: text, names: names}
 	for at := 0; at <= len(text); {
 		end := at + strings.IndexByte(text[at:]+",", ',')

@@ -21,7 +21,15 @@ type Input struct {
 	Facts     *host.Facts // nil: not known; nothing that forwards is touched then
 	Listeners []host.Listener
 	Sessions  []session.Session
-	Names     *netdb.DB // of services
+	Names     *netdb.DB // of services; nil reads /etc
+}
+
+// names is Names, or the host's own.
+func (in *Input) names() *netdb.DB {
+	if in.Names == nil {
+		in.Names = &netdb.DB{}
+	}
+	return in.Names
 }
 
 // Options are what was asked for.
@@ -37,7 +45,10 @@ type Proposal struct {
 	Services []Service // that are let in
 	Closed   []Offer   // that listen and are not
 	Families []*FamilyProposal
-	Notes    []string // what the admin should know beyond the rules, a sentence each
+	// Manager is a program that looks after the firewall and loads its own rules at
+	// boot, so that they must not be saved by others: "ufw"; "" for none.
+	Manager string
+	Notes   []string // what the admin should know beyond the rules, a sentence each
 }
 
 // FamilyProposal is what a proposal makes of one family.
@@ -98,8 +109,9 @@ func (p *Proposal) family(in *Input, o *Options, rs *rule.Ruleset) (*FamilyPropo
 	}
 	k := keeper{keepAll: o.KeepAll, manager: managerOf(t), facts: in.Facts}
 	if k.manager != "" {
-		p.note(fmt.Sprintf("%s looks after this firewall: its rules stay, and what it lets in stays open; what is let in here comes to that. "+
-			"If these rules are to stand alone, stop it first", k.manager))
+		p.Manager = k.manager
+		p.note(fmt.Sprintf("%s looks after this firewall: its rules stay, what it lets in stays open, and what is let in here comes to that; "+
+			"it loads its own rules at boot, so that these are not saved. If they are to stand alone, stop it first", k.manager))
 	}
 	stay, replaced := k.part(t.Chain("INPUT"))
 	f := &FamilyProposal{Family: rs.Family}

@@ -249,7 +249,7 @@ func TestWhatListensIsOffered(t *testing.T) {
 		"udp 0.0.0.0:51820", "udp 0.0.0.0:40000 chronyd", "udp 0.0.0.0:68 dhclient", "tcp 0.0.0.0:8080 docker-proxy")}
 	var got []string
 	for _, o := range Offers(&in, &Options{}) {
-		got = append(got, fmt.Sprint(o.describe(), " public ", o.Public, " ", len(o.Addrs)))
+		got = append(got, fmt.Sprint(o.Describe(), " public ", o.Public, " ", len(o.Addrs)))
 	}
 	want := []string{
 		"https (443/tcp), on which nginx listens public true 2",

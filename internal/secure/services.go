@@ -51,7 +51,7 @@ func services(in *Input, o *Options) []Service {
 	asked := slices.Clone(o.Allow)
 	var own []Service
 	for _, s := range in.Sessions {
-		own = addOwn(own, asked, s, in.Names)
+		own = addOwn(own, asked, s, in.names())
 	}
 	for i := range asked {
 		s := &asked[i]
@@ -67,7 +67,7 @@ func services(in *Input, o *Options) []Service {
 	for i := range in.Listeners {
 		l := &in.Listeners[i]
 		if isLogin(l) && !l.IsLocal() && !slices.ContainsFunc(list, func(s Service) bool { return s.has(l.Proto, l.Port) }) {
-			list = append(list, Service{Name: serviceName(in.Names, l.Proto, onePort(l.Port)), Proto: l.Proto, Ports: onePort(l.Port), Why: "the way to log in", login: true})
+			list = append(list, Service{Name: serviceName(in.names(), l.Proto, onePort(l.Port)), Proto: l.Proto, Ports: onePort(l.Port), Why: "the way to log in", login: true})
 		}
 	}
 	return merged(list)
@@ -138,7 +138,7 @@ func Offers(in *Input, o *Options) (list []Offer) {
 			at = len(list)
 			k := known(l.Proto, l.Port)
 			list = append(list, Offer{
-				Service: Service{Name: serviceName(in.Names, l.Proto, onePort(l.Port)), Proto: l.Proto, Ports: onePort(l.Port)},
+				Service: Service{Name: serviceName(in.names(), l.Proto, onePort(l.Port)), Proto: l.Proto, Ports: onePort(l.Port)},
 				Public:  k != nil && k.public, ByContainers: l.Program == "docker-proxy",
 			})
 		}

@@ -92,7 +92,7 @@ func (w *writer) chain() {
 		w.service(&w.p.Services[i])
 	}
 	for i := range w.p.Closed {
-		w.say("Closed: %s", w.p.Closed[i].describe())
+		w.say("Closed: %s", w.p.Closed[i].Describe())
 	}
 	if w.o.Log {
 		w.say("Some of what is dropped is logged.")
@@ -218,8 +218,8 @@ func (s *Service) title() string {
 	return s.Name + " (" + s.Port() + ")"
 }
 
-// describe is "postgresql (5432/tcp), on which postgres listens".
-func (o *Offer) describe() string {
+// Describe is "postgresql (5432/tcp), on which postgres listens".
+func (o *Offer) Describe() string {
 	text := o.title()
 	if len(o.Programs) > 0 {
 		text += ", on which " + strings.Join(o.Programs, " and ") + " listens"
