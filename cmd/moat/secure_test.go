@@ -61,7 +61,7 @@ func TestSecureConfirmedIsSavedAndTheSecondTimeChangesNothing(t *testing.T) {
 		if strings.Count(got, "-A INPUT -j MOAT-INPUT\n") != 2 || strings.Count(got, "--dport 80 ") != 2 {
 			t.Errorf("rules:\n%s", got)
 		}
-		if out := m.moat(0, "audit", "--fail-on", "warning"); !strings.Contains(out, "no findings") && strings.Contains(out, "warning") {
+		if out := m.moat(0, "audit"); !strings.Contains(out, "no findings") {
 			t.Errorf("audit:\n%s", out)
 		}
 	}
