@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -25,9 +26,13 @@ func Guarded(stderr io.Writer, protect ...guard.Protected) kernel.Gate {
 // Unguarded is the gate that bars nothing: for the way back.
 func Unguarded() kernel.Gate { return kernel.Unguarded }
 
-// JudgedFirewall is a firewall that can also say what becomes of a change.
+// JudgedFirewall is a firewall that can also say what becomes of a change, and
+// make one of the rules as they are.
 type JudgedFirewall interface {
 	persist.Firewall
+	// Remake makes what of gives for the present rules (in save format, with
+	// counters) their new state, counters included. No other writer comes between.
+	Remake(f rule.Family, name string, of func(now []byte) []byte) error
 	// Judge says whether Restore would be made: not if the text is wrong, and not
 	// if the gate refuses. Nothing is changed.
 	Judge(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error
@@ -70,6 +75,22 @@ func (w firewall) restore(f rule.Family, name string, r io.Reader, o persist.Res
 	}
 	defer k.Close()
 	return named(name, do(k, s))
+}
+
+// Remake makes a text of the present rules, and that their new state.
+func (w firewall) Remake(f rule.Family, name string, of func(now []byte) []byte) error {
+	k, err := kernel.Open(w.gate)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return named(name, k.Recompute(func() (*change.Script, error) {
+		var now bytes.Buffer
+		if err := saveTables(k, f, nil, saveOptions(f, true), &netdb.DB{}, &now); err != nil {
+			return nil, err
+		}
+		return parse(f, name, bytes.NewReader(of(now.Bytes())), text.RestoreOptions{Counters: true})
+	}))
 }
 
 // Check says if Restore would understand the text.

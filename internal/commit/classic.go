@@ -20,6 +20,7 @@ const (
 	exitNoFirewall     = 3 // the rules in the kernel cannot be read
 	exitNoWayBack      = 4 // they could not be put back, so nothing was changed
 	exitRulesRefused   = 5
+	exitBarred         = 1 // ours: the guard refused, as it does everywhere
 	exitNoCommand      = 6
 	exitCommandFailed  = 7
 	exitSaveFileFailed = 9
@@ -64,7 +65,7 @@ func (a *classic) fail(format string, args ...any) {
 
 // refused prints why the rules were not loaded; what the guard says speaks for itself.
 func (a *classic) refused(err error) {
-	if strings.HasPrefix(err.Error(), "moat: ") {
+	if persist.IsBarred(err) {
 		a.complain("%v", err)
 		return
 	}
@@ -162,6 +163,9 @@ func (a *classic) change(rules []byte) int {
 	a.refused(err)
 	if err := a.timed.forget(); err != nil { // a restore that fails has changed nothing
 		a.fail("%v", err)
+	}
+	if persist.IsBarred(err) {
+		return exitBarred
 	}
 	return exitRulesRefused
 }

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
@@ -23,6 +24,31 @@ type Firewall interface {
 	Judge(f rule.Family, name string, r io.Reader, o persist.RestoreOptions) error
 }
 
+// WayBack is a firewall on which old rules are put back.
+type WayBack interface {
+	persist.Firewall
+	// Remake makes what of gives for the present rules (in save format, with
+	// counters) their new state, counters included. No other writer comes between:
+	// of may be called again. An empty text changes nothing.
+	Remake(f rule.Family, name string, of func(now []byte) []byte) error
+}
+
+// plainWay is the way back of a firewall that knows only to save and to restore.
+type plainWay struct{ persist.Firewall }
+
+// Remake saves and restores; who writes between is not seen.
+func (w plainWay) Remake(f rule.Family, name string, of func(now []byte) []byte) error {
+	var now bytes.Buffer
+	if err := w.Save(f, &now, true); err != nil {
+		return &unreadable{f, err}
+	}
+	text := of(now.Bytes())
+	if len(text) == 0 {
+		return nil
+	}
+	return w.Restore(f, name, bytes.NewReader(text), persist.RestoreOptions{Counters: true})
+}
+
 // Env is the world that the programs of this package see.
 type Env struct {
 	Root    string   // put before the folders of state and boot files: "" is the machine
@@ -32,8 +58,8 @@ type Env struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 
-	Firewall Firewall         // makes the change, past the guard
-	WayBack  persist.Firewall // puts the old rules back and asks nobody
+	Firewall Firewall // makes the change, past the guard
+	WayBack  WayBack  // puts the old rules back and asks nobody; nil is Firewall
 	Who      Who
 	// Existing lists the connections that are established now: of a change's time,
 	// it tells old sessions from new ones. nil: nobody can tell.
@@ -156,7 +182,7 @@ func namespaceOf(path string) (uint64, error) {
 // ready fills in what may be left out.
 func (e Env) ready() *Env {
 	if e.WayBack == nil {
-		e.WayBack = e.Firewall
+		e.WayBack = plainWay{e.Firewall}
 	}
 	return &e
 }

@@ -15,8 +15,8 @@ import (
 
 var errFault = errors.New("the fault that the test made")
 
-// faulty is Debian's firewall of which one call fails: save or restore by its
-// number, counted from 1 (0: never), or every check.
+// faulty is Debian's firewall of which calls fail: one save by its number, counted
+// from 1 (0: never), restores from a number on, or every check.
 type faulty struct {
 	debian
 	saves, failSave       int
@@ -32,7 +32,7 @@ func (f *faulty) Save(family rule.Family, w io.Writer, counters bool) error {
 }
 
 func (f *faulty) Restore(family rule.Family, name string, r io.Reader, opts persist.RestoreOptions) error {
-	if f.restores++; f.restores == f.failRestore {
+	if f.restores++; f.failRestore > 0 && f.restores >= f.failRestore {
 		return errFault
 	}
 	return f.debian.Restore(family, name, r, opts)
@@ -98,7 +98,7 @@ func TestRollbackWorksWhenTheNewRulesCannotBeRead(t *testing.T) {
 	for _, c := range []struct {
 		failSave int
 		says     string
-	}{{2, "could not be written down"}, {3, "nothing of them could be kept"}} {
+	}{{2, "could not be written down"}, {3, "the present rules could not be taken into account"}} {
 		code, out := applyHere(t, &faulty{failSave: c.failSave}, t.TempDir())
 		if code != exitRolledBack || !strings.Contains(out, c.says) {
 			t.Errorf("exit code %d:\n%s", code, out)

@@ -75,17 +75,23 @@ func (e *Env) putBack(p *pending, part part) (notes []string, err error) {
 	if err != nil || p.state != stateApplied { // a new text without the state is no proof of anything
 		made = nil
 	}
-	var now bytes.Buffer
-	if err := e.WayBack.Save(f, &now, true); err != nil {
-		notes = append(notes, fmt.Sprintf("the present rules cannot be read, so that nothing of them could be kept: %v", err))
-		now = *bytes.NewBuffer(made)
+	var kept []string
+	remake := func(made []byte) error {
+		return e.WayBack.Remake(f, "the old rules", func(now []byte) (text []byte) {
+			text, kept = merge(old, made, now, part.Tables)
+			return text
+		})
 	}
-	text, kept := merge(old, made, now.Bytes(), part.Tables)
-	err = e.restore(f, text)
+	err = remake(made)
 	if err != nil && len(kept) > 0 {
 		cause := err
-		text, kept = merge(old, nil, now.Bytes(), part.Tables)
+		err = remake(nil)
 		kept = append(kept, fmt.Sprintf("what others changed meanwhile could not be kept: %v", cause))
+	}
+	if err != nil { // without a look at the present rules
+		notes = append(notes, fmt.Sprintf("the present rules could not be taken into account: %v", err))
+		var text []byte
+		text, kept = merge(old, made, made, part.Tables)
 		err = e.restore(f, text)
 	}
 	if err != nil {

@@ -25,6 +25,7 @@ type plan struct {
 	trace  *Trace     // what -vv tells; nil if nobody asks
 	tables []*tableState
 	known  []*tableState // read beforehand, not yet touched by an operation
+	since  uint32        // generation that the script was computed from; 0 for any
 	leave  leave         // of the gate
 }
 
@@ -42,6 +43,34 @@ func (k *Kernel) Apply(s *change.Script) error {
 		}
 	}
 	return k.apply(s, watched, nil, nil)
+}
+
+// Recompute does what a script says that was computed from the rules as they are
+// now: if another writer changes anything between the reading in compute and the
+// transaction, compute is called again.
+func (k *Kernel) Recompute(compute func() (*change.Script, error)) error {
+	for range maxTries {
+		gen, err := k.conn.Generation()
+		if err != nil {
+			return permission(err)
+		}
+		s, err := compute()
+		if isRace(err) {
+			continue
+		}
+		if err != nil || len(s.Ops) == 0 {
+			return err
+		}
+		watched, err := k.watches(s)
+		if err != nil {
+			return err
+		}
+		p := &plan{k: k, family: s.Family, script: s, since: gen}
+		if err := p.run(watched); !isRace(err) {
+			return permission(err)
+		}
+	}
+	return &Error{Code: ExitResource, Msg: "the ruleset keeps changing: the change was given up after many tries"}
 }
 
 // ApplyVerbosely is Apply that also tells what -v prints: each rule that was
@@ -76,6 +105,11 @@ func (k *Kernel) apply(s *change.Script, watched bool, notes *[]Note, trace *Tra
 func (p *plan) run(watched bool) (err error) {
 	if p.gen, err = p.k.conn.Generation(); err != nil {
 		return err
+	}
+	if p.since != 0 {
+		if p.read = true; p.gen != p.since {
+			return nft.ErrInterrupted
+		}
 	}
 	var before *rule.Ruleset
 	if watched {

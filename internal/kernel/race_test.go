@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -156,5 +157,32 @@ func TestDeleteAndZeroWhileOthersWrite(t *testing.T) {
 	}
 	if n := len(got.Chain("OUTPUT").Rules); n != rules {
 		t.Errorf("%d rules in OUTPUT, want %d", n, rules)
+	}
+}
+
+// TestRecomputeLetsNobodyBetween has another writer come between the reading and
+// the transaction, twice: the script is computed a third time, from its rules.
+func TestRecomputeLetsNobodyBetween(t *testing.T) {
+	t.Parallel()
+	k, h := newKernel(t)
+	other := open(t, h)
+	asked := 0
+	err := k.Recompute(func() (*change.Script, error) {
+		rs := read(t, k, rule.IPv4)
+		seen := 0
+		if table := rs.Table("filter"); table != nil {
+			seen = len(table.Chain("INPUT").Rules)
+		}
+		if asked++; asked <= 2 {
+			apply(t, other, rule.IPv4, "*filter\n-A INPUT -s 10.0.0.1 -j DROP\nCOMMIT\n")
+		}
+		return restoreScript(t, rule.IPv4, fmt.Sprintf("*filter\n-A OUTPUT -p tcp --dport %d\nCOMMIT\n", 1000+seen), true), nil
+	})
+	if err != nil || asked != 3 {
+		t.Errorf("%v after %d times", err, asked)
+	}
+	got := saved(read(t, k, rule.IPv4))
+	if !strings.Contains(got, "--dport 1002\n") || strings.Contains(got, "--dport 1000") || strings.Contains(got, "--dport 1001") {
+		t.Errorf("the kernel has\n%s", got)
 	}
 }

@@ -63,7 +63,7 @@ func (r *run) load(f rule.Family) outcome {
 	}
 	r.report.fail("%v", err)
 	switch {
-	case isBarred(err): // the file is right, and the last good version no answer
+	case IsBarred(err): // the file is right, and the last good version no answer
 		r.reportUnloaded(f)
 		return didFail
 	case goodErr != nil:
@@ -79,9 +79,9 @@ func (r *run) load(f rule.Family) outcome {
 	return didFail
 }
 
-// isBarred says if an error is the refusal of a change that could have been made:
+// IsBarred says if an error is the refusal of a change that could have been made:
 // the guard's, whose error says so by itself.
-func isBarred(err error) bool {
+func IsBarred(err error) bool {
 	var refusal interface {
 		error
 		Barred() bool
