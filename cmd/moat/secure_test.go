@@ -33,7 +33,7 @@ func TestSecureWithoutATerminalOnlyProposes(t *testing.T) {
 	out := m.moat(0, "secure", "--allow", "ssh from 10.0.0.0/8,http")
 	for _, want := range []string{
 		"-A MOAT-INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -m comment --comment ssh -j ACCEPT\n",
-		"# Closed: postgresql (5432/tcp)", "With these rules in force:", "everything else (IPv6): dropped by the policy of INPUT", "nothing was changed; --yes loads",
+		"# Not let in: postgresql (5432/tcp)", "With these rules in force:", "everything else (IPv6): dropped by the policy of INPUT", "nothing was changed; --yes loads",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -33,3 +33,23 @@ func TestProposalsReadAsInTheGoldenFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestTheManualShowsAProposal compares the example of docs/secure.md.
+func TestTheManualShowsAProposal(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/secure.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples() {
+		if s.name != "database" {
+			continue
+		}
+		_, _, p := s.propose(t)
+		for line := range bytes.Lines(p.Families[0].Text()) {
+			if !bytes.Contains(doc, append([]byte("    "), line...)) {
+				t.Errorf("docs/secure.md does not show %s", line)
+			}
+		}
+	}
+}

@@ -253,12 +253,37 @@ func TestWhatListensIsOffered(t *testing.T) {
 	}
 	want := []string{
 		"https (443/tcp), on which nginx listens public true 2",
-		"postgresql (5432/tcp), on which postgres listens public false 1",
+		"postgresql (5432/tcp), on which postgres listens at 10.0.0.1 public false 1",
 		"8080/tcp, on which docker-proxy listens for a container public false 1",
-		"wireguard (51820/udp) public true 1",
+		"wireguard (51820/udp), on which something listens public true 1",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestALongListOfRulesThatStayIsCutShort(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("*filter\n:INPUT ACCEPT\n")
+	for i := range 2000 {
+		fmt.Fprintf(&b, "-A INPUT -s 10.0.%d.%d/32 -j DROP\n", i/256, i%256)
+	}
+	in := Input{Names: noNames(), Rules: []*rule.Ruleset{mustRules(t, rule.IPv4, b.String()+"COMMIT\n")}}
+	for allow, before := range map[string]int{
+		"http from 10.0.5.0/24": 5*256 + 254, // all of them are shut out one by one: behind it is the last
+		"http from 10.0.0.0/8":  2000,
+		"http from 10.0.5.1":    1281,
+	} {
+		p, err := Propose(&in, &Options{Allow: mustAllow(t, allow)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := p.Families[0]
+		want := fmt.Sprintf("#   and %d more\n", before-maxListed)
+		if len(f.Stay) != 2000 || !strings.Contains(string(f.Text()), want) {
+			t.Errorf("%s: %d stay, and not %d before:\n%s", allow, len(f.Stay), before, f.Text())
+		}
 	}
 }
 

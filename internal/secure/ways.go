@@ -52,30 +52,46 @@ func newWays(in *Input, rs *rule.Ruleset) *ways {
 }
 
 // arrive is what becomes of the first packet of a connection to a service from a
-// network: from the admin's client if it is the admin's own way.
-func (w *ways) arrive(s *Service, from netip.Prefix) simulate.Result {
-	sender := stranger(w.family, from)
-	for _, c := range w.clients {
-		if s.own && (!from.IsValid() || from.Contains(c)) {
-			sender = c
+// network: from the admin's client if it is the admin's own way, otherwise from
+// some of its addresses, of which one that gets through counts, since single ones
+// may be shut out.
+func (w *ways) arrive(s *Service, from netip.Prefix) (r simulate.Result) {
+	for _, sender := range w.senders(s, from) {
+		r = w.packet(protoName(s.Proto) + " " + netip.AddrPortFrom(sender, question.FreePort).String() +
+			" -> " + netip.AddrPortFrom(w.to, s.Ports.First).String() + " state NEW")
+		if mayPass(r) {
+			break
 		}
 	}
-	return w.packet(protoName(s.Proto) + " " + netip.AddrPortFrom(sender, question.FreePort).String() +
-		" -> " + netip.AddrPortFrom(w.to, s.Ports.First).String() + " state NEW")
+	return r
 }
 
-// stranger is an address of a network; for everybody's, one that no list of
-// networks that are not routed has in it.
-func stranger(f rule.Family, from netip.Prefix) netip.Addr {
+func (w *ways) senders(s *Service, from netip.Prefix) []netip.Addr {
+	for _, c := range w.clients {
+		if s.own && (!from.IsValid() || from.Contains(c)) {
+			return []netip.Addr{c}
+		}
+	}
+	return strangers(w.family, from)
+}
+
+// strangers are addresses of a network, from its beginning, middle and end; for
+// everybody's, some that no list of networks that are not routed has in it.
+func strangers(f rule.Family, from netip.Prefix) []netip.Addr {
 	switch {
 	case !from.IsValid() && f == rule.IPv4:
-		return netip.MustParseAddr("9.9.9.9")
+		return []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("80.80.80.80"), netip.MustParseAddr("193.0.6.139")}
 	case !from.IsValid():
-		return netip.MustParseAddr("2620:fe::9")
+		return []netip.Addr{netip.MustParseAddr("2620:fe::9"), netip.MustParseAddr("2a01:4f8::1"), netip.MustParseAddr("2001:67c:2e8::1")}
 	case from.Bits() >= from.Addr().BitLen()-1:
-		return from.Addr()
+		return []netip.Addr{from.Addr(), rule.LastAddr(from)}
 	}
-	return from.Addr().Next() // the first address of a network is nobody's
+	// The first and the last address of a network are nobody's.
+	first, last := from.Addr().Next(), rule.LastAddr(from).Prev()
+	middle := last.AsSlice()
+	middle[from.Bits()/8] &^= 0x80 >> (from.Bits() % 8) // the first bit of the host
+	m, _ := netip.AddrFromSlice(middle)
+	return []netip.Addr{first, m, last}
 }
 
 // mayPass reports whether a packet gets through, or may on what it does not tell.
@@ -90,7 +106,7 @@ func (w *ways) housekeeping() []bool {
 	if w.family == rule.IPv6 {
 		here = "[::1]"
 	}
-	there := netip.AddrPortFrom(stranger(w.family, netip.Prefix{}), 443)
+	there := netip.AddrPortFrom(strangers(w.family, netip.Prefix{})[0], 443)
 	return []bool{
 		mayPass(w.on("lo", "tcp "+here+":50000 -> "+here+":53 state NEW")),
 		mayPass(w.packet("tcp " + there.String() + " -> " + netip.AddrPortFrom(w.to, question.FreePort).String() + " state ESTABLISHED")),

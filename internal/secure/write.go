@@ -92,7 +92,7 @@ func (w *writer) chain() {
 		w.service(&w.p.Services[i])
 	}
 	for i := range w.p.Closed {
-		w.say("Closed: %s", w.p.Closed[i].Describe())
+		w.say("Not let in: %s.", w.p.Closed[i].Describe())
 	}
 	if w.o.Log {
 		w.say("Some of what is dropped is logged.")
@@ -218,11 +218,20 @@ func (s *Service) title() string {
 	return s.Name + " (" + s.Port() + ")"
 }
 
-// Describe is "postgresql (5432/tcp), on which postgres listens".
+// Describe is "postgresql (5432/tcp), on which postgres listens at 10.0.0.1"; the
+// addresses are left out where it is all of them.
 func (o *Offer) Describe() string {
-	text := o.title()
-	if len(o.Programs) > 0 {
-		text += ", on which " + strings.Join(o.Programs, " and ") + " listens"
+	programs := strings.Join(o.Programs, " and ")
+	if programs == "" {
+		programs = "something"
+	}
+	text := o.title() + ", on which " + programs + " listens"
+	var at []string
+	for _, a := range o.Addrs {
+		at = append(at, a.String())
+	}
+	if !slices.ContainsFunc(o.Addrs, netip.Addr.IsUnspecified) {
+		text += " at " + strings.Join(at, " and ")
 	}
 	if o.ByContainers {
 		text += " for a container"
@@ -260,11 +269,19 @@ func (w *writer) input(c *rule.Chain, before int) {
 	w.line("-I INPUT " + strconv.Itoa(before+1) + " -j " + ownChain)
 }
 
+// maxListed is how many rules that stay are shown: there are hosts with long lists
+// of who is shut out.
+const maxListed = 20
+
 // list writes rules that stay as comments.
 func (w *writer) list(title string, lines []string) {
 	for i, line := range lines {
-		if i == 0 {
+		switch i {
+		case 0:
 			w.say("%s", title)
+		case maxListed:
+			w.say("  and %d more", len(lines)-i)
+			return
 		}
 		w.say("  %s", line)
 	}
