@@ -66,6 +66,17 @@ everything_answers
 say 'Someone logs in and stays logged in until the end.'
 probe hold admin tcp 22 from client expect open
 
+step 'What would cut off the admin is refused'
+say 'Typed over that login, of which sshd tells in SSH_CONNECTION:'
+rules=$(iptables -S)
+port=$(cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == "01" && $2 ~ /:0016$/ { sub(/.*:/, "", $3); print $3; exit }')
+export SSH_CONNECTION="203.0.113.7 $((0x$port)) 198.51.100.2 22"
+code=0
+run iptables -P INPUT DROP || code=$?
+[ "$code" -eq 1 ] || wrong "exit code $code, a refused change is 1"
+same 'a refused change changes nothing' "$rules" "$(iptables -S)"
+say 'All that follows is typed over that login, too.'
+
 step 'Accept what belongs to connections that are already there'
 run iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 run iptables -A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
