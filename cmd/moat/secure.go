@@ -145,6 +145,9 @@ func (f *secureFlags) carryOut(c *cobra.Command, d *dialogue, p *secure.Proposal
 // secureInput is what this host is, and who works on it.
 func secureInput(warn io.Writer) (*secure.Input, error) {
 	live, err := analyze.AuditLive()
+	if errors.Is(err, load.ErrNotPermitted) {
+		return nil, errors.New("the live rules can only be read by root (or with CAP_NET_ADMIN)")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // namePrograms finds for each socket a process that has it open: the lowest
@@ -55,11 +56,18 @@ func eachSocket(dir string, each func(inode uint32)) {
 	}
 }
 
-// programName is the command name of a process, see proc(5): comm.
+// programName is the command name of a process, see proc(5): comm. Every process
+// names itself, so that what is no letter of a name is "?": names are printed on
+// terminals, and into files of rules.
 func programName(pid string) string {
 	b, err := os.ReadFile("/proc/" + pid + "/comm")
 	if err != nil {
 		return ""
 	}
-	return string(bytes.TrimSpace(b))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return '?'
+	}, string(bytes.TrimSuffix(b, []byte("\n"))))
 }

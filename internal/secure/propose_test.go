@@ -354,3 +354,22 @@ func TestProposalAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestNoUserOpensAPortByTheNameOfAProgram has programs of users that are called
+// like sshd, or like a line of a file of rules.
+func TestNoUserOpensAPortByTheNameOfAProgram(t *testing.T) {
+	t.Parallel()
+	list := listens("tcp 0.0.0.0:2222 sshd", "tcp 0.0.0.0:9999 x")
+	list[0].UID, list[1].UID, list[1].Program = 1000, 1000, "x\n:INPUT ACCEPT\n\x1b[2J"
+	in := Input{Names: noNames(), Facts: facts(), Rules: rulesOf(t, ""), Listeners: list}
+	p, err := Propose(&in, &Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.Families {
+		if f.After.Table("filter").Chain("INPUT").Base.Policy != rule.Drop || strings.Contains(string(f.Text()), "--dport") ||
+			!strings.Contains(string(f.Text()), "# Not let in: 9999/tcp, on which x?:INPUT ACCEPT??[2J listens.\n") {
+			t.Errorf("got\n%s", f.Text())
+		}
+	}
+}

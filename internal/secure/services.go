@@ -18,7 +18,8 @@ type Offer struct {
 	Service
 	Programs []string     // that listen; none if /proc does not tell
 	Addrs    []netip.Addr // that they listen on
-	// Public says that it is a service that is commonly there for everybody.
+	// Public says that it is a service that is commonly there for everybody, on a
+	// port that only root gives away.
 	Public bool
 	// ByContainers says that a program of Docker holds the port for a container.
 	ByContainers bool
@@ -39,9 +40,10 @@ func isLoginProgram(name string) bool {
 }
 
 // isLogin reports whether people log in by a listening socket: also where
-// systemd holds it for sshd.
+// systemd holds it for sshd. It has to be root's, since every user may call a
+// program sshd and have a port of it opened.
 func isLogin(l *host.Listener) bool {
-	return l.Proto == packet.ProtoTCP && (isLoginProgram(l.Program) || l.Program == "systemd" && l.Port == 22)
+	return l.Proto == packet.ProtoTCP && l.UID == 0 && (isLoginProgram(l.Program) || l.Program == "systemd" && l.Port == 22)
 }
 
 // services are what a proposal lets in: first how the admin is connected, then
@@ -139,7 +141,7 @@ func Offers(in *Input, o *Options) (list []Offer) {
 			k := known(l.Proto, l.Port)
 			list = append(list, Offer{
 				Service: Service{Name: serviceName(in.names(), l.Proto, onePort(l.Port)), Proto: l.Proto, Ports: onePort(l.Port)},
-				Public:  k != nil && k.public, ByContainers: l.Program == "docker-proxy",
+				Public:  k != nil && k.public && (l.UID == 0 || l.Port < 1024), ByContainers: l.Program == "docker-proxy",
 			})
 		}
 		if l.Program != "" && !slices.Contains(list[at].Programs, l.Program) {

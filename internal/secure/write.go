@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"moat/internal/ext"
 	"moat/internal/host"
@@ -24,9 +25,20 @@ type writer struct {
 	limited []host.PortRange
 }
 
-// say adds a comment.
+// say adds a comment. Names of programs stand in them, which anybody may choose:
+// a comment ends where its line does, whatever they are.
 func (w *writer) say(format string, args ...any) {
-	w.f.Lines = append(w.f.Lines, "# "+fmt.Sprintf(format, args...))
+	w.f.Lines = append(w.f.Lines, "# "+printable(fmt.Sprintf(format, args...)))
+}
+
+// printable is a text in one line that moves no terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }
 
 // line adds a line for the restore program.
@@ -221,7 +233,7 @@ func (s *Service) title() string {
 // Describe is "postgresql (5432/tcp), on which postgres listens at 10.0.0.1"; the
 // addresses are left out where it is all of them.
 func (o *Offer) Describe() string {
-	programs := strings.Join(o.Programs, " and ")
+	programs := printable(strings.Join(o.Programs, " and "))
 	if programs == "" {
 		programs = "something"
 	}
