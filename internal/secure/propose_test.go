@@ -10,6 +10,7 @@ import (
 	"moat/internal/ext"
 	"moat/internal/packet"
 	"moat/internal/rule"
+	"moat/internal/session"
 	"moat/internal/simulate"
 	"moat/internal/text"
 )
@@ -370,6 +371,76 @@ func TestNoUserOpensAPortByTheNameOfAProgram(t *testing.T) {
 		if f.After.Table("filter").Chain("INPUT").Base.Policy != rule.Drop || strings.Contains(string(f.Text()), "--dport") ||
 			!strings.Contains(string(f.Text()), "# Not let in: 9999/tcp, on which x?:INPUT ACCEPT??[2J listens.\n") {
 			t.Errorf("got\n%s", f.Text())
+		}
+	}
+}
+
+// TestWhatBecomesOfINPUT is about single rules that are there.
+func TestWhatBecomesOfINPUT(t *testing.T) {
+	t.Parallel()
+	const jump = "-A INPUT -j MOAT-INPUT"
+	for _, c := range []struct{ rules, allow, want string }{
+		{"", "http", jump},
+		{"-A INPUT -p esp -j ACCEPT", "http", jump},
+		{"-A INPUT -j RETURN", "http", jump},
+		{"-A INPUT -j LOG", "http", jump},
+		{"-A INPUT -i wg0 -j ACCEPT", "http", jump},
+		{"-A INPUT ! -i virbr0 -j ACCEPT", "http", jump},
+		{"-A INPUT -i virbr0 -p udp -j ACCEPT", "http", "-A INPUT -i virbr0 -p udp -j ACCEPT\n" + jump},
+		{"-A INPUT -m comment --comment counted", "http", "-A INPUT -m comment --comment counted\n" + jump},
+		{"-A INPUT -j DROP", "http", jump + "\n-A INPUT -j DROP"},
+		{"-A INPUT -j NFQUEUE --queue-num 0", "http", "-A INPUT -j NFQUEUE --queue-num 0\n" + jump},
+		{"-A INPUT -p tcp -m tcp --dport 80 -j DROP", "https", "-A INPUT -p tcp -m tcp --dport 80 -j DROP\n" + jump},
+		{"-A INPUT -p tcp -m tcp --dport 80 -j DROP", "http", jump + "\n-A INPUT -p tcp -m tcp --dport 80 -j DROP"},
+		{"-A INPUT -s 9.9.9.9/32 -j DROP", "http", "-A INPUT -s 9.9.9.9/32 -j DROP\n" + jump},
+		// Whom the admin's own client is, may be shut out of the web, but not of his way in.
+		{"-A INPUT -s 203.0.113.7/32 -p tcp -m tcp --dport 80 -j DROP", "http", "-A INPUT -s 203.0.113.7/32 -p tcp -m tcp --dport 80 -j DROP\n" + jump},
+		{"-A INPUT -s 203.0.113.7/32 -j DROP", "http", jump + "\n-A INPUT -s 203.0.113.7/32 -j DROP"},
+		{"-A INPUT -m conntrack --ctstate ESTABLISHED -j DROP", "http", jump + "\n-A INPUT -m conntrack --ctstate ESTABLISHED -j DROP"},
+		// It is ufw's, also what somebody put there beside it.
+		{"-A INPUT -j ufw-before-input\n-A INPUT -p esp -j ACCEPT", "http", "-A INPUT -j ufw-before-input\n-A INPUT -p esp -j ACCEPT\n" + jump},
+	} {
+		in := Input{Names: noNames(), Facts: facts(), Sessions: []session.Session{ssh("203.0.113.7")},
+			Rules: []*rule.Ruleset{mustRules(t, rule.IPv4, "*filter\n:INPUT ACCEPT\n:ufw-before-input -\n"+c.rules+"\nCOMMIT\n")}}
+		p, err := Propose(&in, &Options{Allow: mustAllow(t, c.allow)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(linesOf(rule.IPv4, p.Families[0].After.Table("filter").Chain("INPUT")), "\n"); got != c.want {
+			t.Errorf("%s, --allow %s: got\n%s\nwant\n%s", c.rules, c.allow, got, c.want)
+		}
+	}
+}
+
+func TestOfServicesNothingIsLeftOutAndNothingTwice(t *testing.T) {
+	t.Parallel()
+	for allow, want := range map[string]string{
+		"80,80/tcp,http/tcp":           "ssh=22/tcp; http=80/tcp",
+		"80 from 10.0.0.0/8,http/tcp":  "ssh=22/tcp; http=80/tcp 10.0.0.0/8; http=80/tcp",
+		"http/tcp,80 from 10.0.0.0/8":  "ssh=22/tcp; http=80/tcp",
+		"80 from ::1,80 from 10.0.0.1": "ssh=22/tcp; http=80/tcp ::1/128; http=80/tcp 10.0.0.1/32",
+		"70-90,80":                     "ssh=22/tcp; 70-90/tcp",
+		"22 from 10.0.0.1":             "ssh=22/tcp 203.0.113.7/32; ssh=22/tcp 10.0.0.1/32",
+		"22 from 203.0.113.0/24":       "ssh=22/tcp 203.0.113.0/24",
+		"1-100 from 203.0.113.0/24":    "1-100/tcp 203.0.113.0/24",
+	} {
+		in := Input{Names: noNames(), Sessions: []session.Session{ssh("203.0.113.7"), ssh("203.0.113.7")}}
+		if got := shown(services(&in, &Options{Allow: mustAllow(t, allow)})); got != want {
+			t.Errorf("%s: got %s, want %s", allow, got, want)
+		}
+	}
+}
+
+func TestLoginsAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	in := Input{Names: noNames(), Rules: rulesOf(t, ""), Sessions: []session.Session{ssh("203.0.113.7")}}
+	p, err := Propose(&in, &Options{LimitSSH: true, Allow: mustAllow(t, "22 from 10.0.0.1,2001:db8::/32,http")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.Families {
+		if n := strings.Count(string(f.Text()), "--hashlimit-name"); n != 1 {
+			t.Errorf("%d limits:\n%s", n, f.Text())
 		}
 	}
 }

@@ -106,11 +106,10 @@ func (w *ways) housekeeping() []bool {
 	if w.family == rule.IPv6 {
 		here = "[::1]"
 	}
-	there := netip.AddrPortFrom(strangers(w.family, netip.Prefix{})[0], 443)
-	return []bool{
-		mayPass(w.on("lo", "tcp "+here+":50000 -> "+here+":53 state NEW")),
-		mayPass(w.packet("tcp " + there.String() + " -> " + netip.AddrPortFrom(w.to, question.FreePort).String() + " state ESTABLISHED")),
-	}
+	isAnswered := slices.ContainsFunc(strangers(w.family, netip.Prefix{}), func(there netip.Addr) bool {
+		return mayPass(w.packet("tcp " + netip.AddrPortFrom(there, 443).String() + " -> " + netip.AddrPortFrom(w.to, question.FreePort).String() + " state ESTABLISHED"))
+	})
+	return []bool{isAnswered, mayPass(w.on("lo", "tcp "+here+":50000 -> "+here+":53 state NEW"))}
 }
 
 // packet is what becomes of a packet from the world that a question describes.
