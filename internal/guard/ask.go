@@ -48,23 +48,48 @@ func (a *ask) way() simulate.Way {
 	return simulate.In
 }
 
-// asks are the packets that have to get through: of the connection, of a new one,
-// and of the link, in the order in which each is needed for the next. What connection tracking knows of them, and where answers
-// come from, is not in them yet: see flow.
-func (p *party) asks() (live, fresh, rest []*ask) {
+// asks are the packets that have to get through, by connection and in the order in
+// which each is needed for the next; rest are those of the link. What connection
+// tracking knows of them, and where answers come from, is not in them yet: see flow.
+type asks struct {
+	live  []*ask // of the connection, the client first
+	begun []*ask // the same, the server first; nil if tracking knows the connection
+	fresh []*ask // of a new one
+	rest  []*ask
+}
+
+// TCP's flags as questions name them.
+const (
+	flagsSYN    = "SYN"
+	flagsSYNACK = "SYN,ACK"
+	flagsACK    = "ACK"
+	flagsData   = "PSH,ACK"
+)
+
+func (p *party) asks() (list asks) {
 	if p.Live {
-		live = []*ask{p.segment(liveIn), p.segment(liveOut)}
+		list.live = []*ask{
+			p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData), p.segment(liveOut, flagsACK), p.segment(liveOut, flagsData),
+		}
 	}
-	fresh = []*ask{p.segment(newIn), p.segment(newOut), p.segment(newGoesOn), p.segment(newAnswers)}
+	if p.Live && !p.isTracked { // tracking takes it up with whoever speaks first
+		list.begun = []*ask{
+			p.segment(liveOut, flagsData), p.segment(liveOut, flagsACK), p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData),
+		}
+	}
+	list.fresh = []*ask{
+		p.segment(newIn, flagsSYN), p.segment(newOut, flagsSYNACK), p.segment(newGoesOn, flagsACK),
+		p.segment(newGoesOn, flagsData), p.segment(newAnswers, flagsACK), p.segment(newAnswers, flagsData),
+	}
 	if p.discovers {
-		rest = []*ask{p.discovery(solicitationIn), p.discovery(advertisementOut), p.discovery(solicitationOut), p.discovery(advertisementIn)}
+		list.rest = p.discoveries()
 	}
-	return live, fresh, rest
+	return list
 }
 
 // segment is a packet of the connection, or of a new one from the same client to
 // the same port.
-func (p *party) segment(k kind) *ask {
+func (p *party) segment(k kind, flags string) *ask {
 	from, to := p.From, p.Wire
 	if k.isOut() {
 		from, to = p.Client, p.Server
@@ -75,42 +100,41 @@ func (p *party) segment(k kind) *ask {
 	if k.isOut() {
 		from, to = to, from
 	}
-	flags := "ACK"
-	switch k {
-	case newIn:
-		flags = "SYN"
-	case newOut:
-		flags = "SYN,ACK"
-	}
-	return p.make(k, p.transport(from, to, flags))
-}
-
-// transport is a question about a packet between two sockets.
-func (p *party) transport(from, to netip.AddrPort, flags string) string {
 	if p.Proto == packet.ProtoUDP {
-		return fmt.Sprintf("udp %s %s %s", from, question.Arrow, to)
+		return p.make(k, fmt.Sprintf("udp %s %s %s", from, question.Arrow, to))
 	}
-	return fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags)
+	return p.make(k, fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags))
 }
 
-// discovery is a packet by which neighbours on an IPv6 link find each other
-// (RFC 4861, sections 4.3 and 4.4).
-func (p *party) discovery(k kind) *ask {
+// discoveries are the packets by which this host and its neighbour find each
+// other on an IPv6 link (RFC 4861, sections 4.3 and 4.4). A router asks from its
+// link-local address, and so does a client that checks whether this host is still
+// there; when it has something to send it asks from the address that it sends from.
+func (p *party) discoveries() (list []*ask) {
 	here, there := p.Server.Addr(), p.neighbour
-	from, to, what := there, solicited(here), "neighbour-solicitation"
-	switch k {
-	case advertisementOut:
-		from, to, what = here, there, "neighbour-advertisement"
-	case solicitationOut:
-		from, to = here, solicited(there)
-	case advertisementIn:
-		from, to, what = there, here, "neighbour-advertisement"
+	list = append(list, p.discovery(solicitationIn, linkLocal(there), solicited(here), "neighbour-solicitation"))
+	if there == p.Client.Addr() && !there.IsLinkLocalUnicast() {
+		list = append(list, p.discovery(solicitationIn, there, solicited(here), "neighbour-solicitation"))
 	}
-	a := p.make(k, fmt.Sprintf("icmpv6 %s -> %s type %s ttl 255 state UNTRACKED", from, to, what))
-	if k == solicitationIn && there != p.Client.Addr() && !there.IsLinkLocalUnicast() {
-		a.packet.Src = netip.Addr{} // a router asks from its link-local address, which is not known
+	return append(list,
+		p.discovery(advertisementOut, here, there, "neighbour-advertisement"),
+		p.discovery(solicitationOut, here, solicited(there), "neighbour-solicitation"),
+		p.discovery(advertisementIn, there, here, "neighbour-advertisement"))
+}
+
+func (p *party) discovery(k kind, from, to netip.Addr, what string) *ask {
+	return p.make(k, fmt.Sprintf("icmpv6 %s -> %s type %s ttl 255 state UNTRACKED", from, to, what))
+}
+
+// linkLocal is an address on the link: the neighbour's own, or one in the place
+// of that which is not known.
+func linkLocal(a netip.Addr) netip.Addr {
+	if a.IsLinkLocalUnicast() {
+		return a
 	}
-	return a
+	b := a.As16()
+	copy(b[:8], []byte{0xfe, 0x80, 0, 0, 0, 0, 0, 0})
+	return netip.AddrFrom16(b)
 }
 
 // solicited is the solicited-node multicast address of an address: ff02::1:ff
@@ -139,11 +163,22 @@ func (p *party) make(k kind, words string) *ask {
 	o.Hook, o.Host = hook, p.facts
 	if k.isOut() {
 		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.device, p.device == "", "", false
-		if p.byRoot && !k.isDiscovery() { // user and group are 0
-			o.Known |= packet.KnowOwner
-		}
+		p.madeHere(k, o)
 	} else {
 		o.In, o.HiddenIn, o.Out, o.HiddenOut = p.device, p.device == "", "", false
 	}
 	return a
+}
+
+// madeHere tells of a packet what this host gives to all that it makes.
+func (p *party) madeHere(k kind, o *packet.Packet) {
+	if k.isDiscovery() {
+		return
+	}
+	if p.byRoot { // user and group are 0
+		o.Known |= packet.KnowOwner
+	}
+	if p.hops > 0 {
+		o.TTL, o.Known = p.hops, o.Known|packet.KnowTTL
+	}
 }

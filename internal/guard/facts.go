@@ -2,7 +2,9 @@ package guard
 
 import (
 	"net/netip"
+	"slices"
 
+	"moat/internal/ext"
 	"moat/internal/host"
 	"moat/internal/packet"
 	"moat/internal/rule"
@@ -14,6 +16,8 @@ type facts struct {
 	here netip.Addr
 	read *host.Facts // nil: not read, or not to be had
 	done bool
+	// filled are sets that rules change: what is in them now says nothing.
+	filled []string
 }
 
 var _ packet.Host = (*facts)(nil)
@@ -51,10 +55,26 @@ func (f *facts) ReversePath(src netip.Addr, dev string, loose bool) (ok, known b
 
 // InSet implements packet.Host.
 func (f *facts) InSet(set string, dirs []string, p *packet.Packet) (in, known bool) {
-	if r, ok := f.real(); ok {
+	if r, ok := f.real(); ok && !slices.Contains(f.filled, set) {
 		return r.InSet(set, dirs, p)
 	}
 	return false, false
+}
+
+// filledSets are the sets that rules put packets' addresses into, or take them out of.
+func filledSets(rulesets ...*rule.Ruleset) (names []string) {
+	for _, rs := range rulesets {
+		for _, t := range rs.Tables {
+			for _, c := range t.Chains {
+				for _, r := range c.Rules {
+					if s, ok := r.Target.(*ext.SetTarget); ok {
+						names = append(names, s.Add.SetName, s.Del.SetName)
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 // InterfaceAddress implements packet.Host.

@@ -35,6 +35,7 @@ type Guard struct {
 	asked   bool
 	parties []*party
 	entries []Protected
+	warned  []string
 }
 
 var _ kernel.Gate = (*Guard)(nil)
@@ -106,14 +107,13 @@ func (g *Guard) Judge(c *kernel.Change) (made func(), err error) {
 	}
 	j.run()
 	if len(j.lost) == 0 {
-		return func() { g.warn(j.doubts()) }, nil
+		g.warn(j.doubts()) // now: if it cuts off after all, nobody would see it later
+		return nil, nil
 	}
 	r := j.refusal()
 	if why := g.forced(); why != "" {
-		return func() {
-			g.warn([]string{"done all the same (" + why + "): " + r.Summary()})
-			g.log(r, why)
-		}, nil
+		g.warn([]string{"done all the same (" + why + "): " + r.Summary()})
+		return func() { g.log(r, why) }, nil
 	}
 	r.findRemedy(j)
 	g.log(r, "")
@@ -138,6 +138,10 @@ func (g *Guard) warn(lines []string) {
 		return
 	}
 	for _, line := range lines {
+		if slices.Contains(g.warned, line) { // judged again, since another writer was faster
+			continue
+		}
+		g.warned = append(g.warned, line)
 		fmt.Fprintln(g.o.Warn, "moat: warning: "+line) // if that fails there is nobody left to tell
 	}
 }
@@ -162,6 +166,9 @@ type judgement struct {
 }
 
 func (j *judgement) run() {
+	for _, p := range j.parties {
+		p.facts.filled = filledSets(j.change.Before, j.change.After)
+	}
 	j.before = tryAll(newTrial(j.change.Before), j.parties)
 	j.after = newTrial(j.change.After)
 	j.lost, j.unsure = worse(j.before, tryAll(j.after, j.parties))

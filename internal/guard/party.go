@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"moat/internal/host"
@@ -34,9 +35,11 @@ type party struct {
 
 	device    string     // the interface of both directions; "" if it is not known
 	byRoot    bool       // the server's socket is root's, which match owner sees in answers
+	hops      uint8      // that answers begin with; 0 if it is not known
+	routed    bool       // a router lies between this host and the client
 	neighbour netip.Addr // whom the link has to find: the gateway or the client
 	discovers bool       // the link finds its neighbours by ICMPv6
-	facts     packet.Host
+	facts     *facts
 	outline   []packet.Packet // what a rule may see of it, see outlines
 	wrong     error           // its packets cannot be described
 }
@@ -62,13 +65,16 @@ func newParty(s session.Session) (*party, error) {
 		return nil, err
 	}
 	if ok {
-		p.device, p.neighbour = way.Interface, way.Gateway
+		p.device, p.neighbour, p.routed = way.Interface, way.Gateway, way.Gateway.IsValid()
 		if !p.neighbour.IsValid() {
 			p.neighbour = s.Client.Addr()
 		}
 		p.discovers = p.family() == rule.IPv6 && !way.NoNeighbours
 	}
-	p.strict = picksUpNothing()
+	p.strict = setting("net/netfilter/nf_conntrack_tcp_loose") == "0"
+	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 {
+		p.hops = uint8(hops)
+	}
 	if s.Live {
 		p.track()
 		socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
@@ -86,6 +92,9 @@ func plain(a netip.AddrPort) netip.AddrPort {
 // listens reports whether the program behind the server's port takes connections
 // at another address and port, too. It is asked only where a translation leads to.
 func (p *party) listens(at netip.AddrPort) bool {
+	if own, err := host.Owns(at.Addr()); err != nil || !own {
+		return false
+	}
 	list, err := host.Listeners()
 	if err != nil {
 		return false
@@ -119,26 +128,28 @@ func (p *party) track() {
 	p.Wire = netip.AddrPortFrom(in.Dst, in.DstPort)
 }
 
-// picksUpNothing reports whether tracking calls the packets of a TCP connection
-// that it does not know invalid, rather than take it up in its midst.
-func picksUpNothing() bool {
-	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_tcp_loose")
-	return err == nil && strings.TrimSpace(string(b)) == "0"
+// setting reads one of sysctl(8); "" if there is none.
+func setting(path string) string {
+	b, err := os.ReadFile("/proc/sys/" + path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // outlines are the party's packets with nothing told that may differ between
 // them: flags, state, marks. A rule that matches none of them for
 // certain does not matter to the party.
 func (p *party) outlines() (list []packet.Packet) {
-	live, fresh, rest := p.asks()
-	for _, a := range slices.Concat(live, fresh, rest) {
+	asks := p.asks()
+	for _, a := range slices.Concat(asks.live, asks.fresh, asks.rest) {
 		list = append(list, outlineOf(a))
 	}
 	if p.Wire != p.Server || p.From != p.Client { // as it is behind the translation, both ways
 		behind := *p
 		behind.Wire, behind.From, behind.isTracked, behind.discovers = p.Server, p.Client, false, false
-		live, fresh, _ := behind.asks()
-		for _, a := range slices.Concat(live, fresh) {
+		asks := behind.asks()
+		for _, a := range slices.Concat(asks.live, asks.fresh) {
 			list = append(list, outlineOf(a))
 		}
 	}

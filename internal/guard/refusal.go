@@ -71,7 +71,7 @@ func (j *judgement) refusal() *Refusal {
 
 // what names the packets that an outcome is about.
 func (o *outcome) what() string {
-	fresh := fmt.Sprintf("new connections from %s to port %d", o.party.clients(o.party.Client.Addr()), o.party.Server.Port())
+	fresh := fmt.Sprintf("new connections from %s to port %d", o.party.clients(o.party.From.Addr()), o.party.Wire.Port())
 	switch o.kind {
 	case liveIn:
 		return "this connection's packets"
@@ -110,6 +110,8 @@ func (j *judgement) place(at simulate.Place, what *rule.Rule, policy rule.Verdic
 func (j *judgement) astray(o *outcome) string {
 	where := fmt.Sprintf("port %d, where the server does not listen", o.arrives.Port())
 	switch {
+	case o.isSpent():
+		return cmp.Or(j.translated(o, "which leaves them no hops"), "no rule: they would have no hops left")
 	case o.isOut() && o.arrives.Addr() == o.party.From.Addr():
 		return cmp.Or(j.translated(o, "which gives them another source"), "no rule: they would have another source")
 	case o.isOut():
@@ -124,15 +126,26 @@ func (j *judgement) astray(o *outcome) string {
 	return "no rule any more that sends them to port " + strconv.Itoa(int(o.party.Server.Port())) + ": they come to " + where
 }
 
-// translated names the rule that translates a packet and says what it does; ""
+// translated names the rule that leads a packet astray and says what it does; ""
 // if there is none.
 func (j *judgement) translated(o *outcome, does string) string {
 	for _, s := range j.after.path(o) {
-		if s.Match == packet.Yes && s.Table == "nat" && s.After != nil && s.What != nil {
+		if o.isLedBy(&s) {
 			return j.place(s.Place, s.What, 0) + ", " + does
 		}
 	}
 	return ""
+}
+
+// isLedBy reports whether a rule leads the packet astray.
+func (o *outcome) isLedBy(s *simulate.Step) bool {
+	if s.Match != packet.Yes || s.What == nil || s.After == nil {
+		return false
+	}
+	if o.isSpent() {
+		return s.After.Has(packet.KnowTTL) && s.After.TTL <= 1
+	}
+	return s.Table == "nat"
 }
 
 // describe is the connection, or the entry of moat.toml.

@@ -177,7 +177,7 @@ func (t *trial) lostIn(o *outcome) (table, base string) {
 		if layout := rule.FindLayout(s.Table); layout != nil && layout.Builtin(s.Chain) != nil {
 			table, base = s.Table, s.Chain
 		}
-		if o.strays && s.Match == packet.Yes && s.Table == "nat" && s.After != nil {
+		if o.strays && o.isLedBy(&s) {
 			return table, base
 		}
 	}

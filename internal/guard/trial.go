@@ -27,12 +27,11 @@ func newTrial(rs *rule.Ruleset) *trial { return &trial{simulate.New(rs)} }
 
 // of tries all packets of a party, in order.
 func (t *trial) of(p *party) (list []outcome) {
-	live, fresh, rest := p.asks()
-	if live != nil {
-		list = t.connection(p, p.flow(), live)
-	}
-	list = append(list, t.connection(p, flow{strict: p.strict}, fresh)...)
-	for _, a := range rest {
+	asks := p.asks()
+	list = t.connection(p, p.flow(), asks.live)
+	list = append(list, t.connection(p, p.flow(), asks.begun)...)
+	list = append(list, t.connection(p, flow{strict: p.strict}, asks.fresh)...)
+	for _, a := range asks.rest {
 		list = append(list, t.try(p, a))
 	}
 	return list
@@ -80,11 +79,17 @@ func (o *outcome) isAstray() bool {
 	if !o.isOut() {
 		return o.arrives != p.Server && !p.listens(o.arrives)
 	}
-	if left.Dst != p.From.Addr() {
+	if left.Dst != p.From.Addr() || o.isSpent() {
 		return true
 	}
 	from := netip.AddrPortFrom(left.Src, left.Transport.Src)
 	return from != p.Wire && o.packet.Has(packet.KnowReplyTuple)
+}
+
+// isSpent reports whether an answer has no hops left for the router that it goes to.
+func (o *outcome) isSpent() bool {
+	left := &o.result.Packet
+	return o.isOut() && o.party.routed && left.Has(packet.KnowTTL) && left.TTL <= 1
 }
 
 // path is the packet's way rule by rule.
@@ -93,14 +98,14 @@ func (t *trial) path(o *outcome) []simulate.Step {
 }
 
 // worse are the packets that got through, or may have, and would not any more;
-// doubtful those of connections that got through for certain and now perhaps. Both lists are of
+// doubtful those that got through for certain and now perhaps. Both lists are of
 // the same packets in the same order.
 func worse(before, after []outcome) (lost, doubtful []outcome) {
 	for i := range after {
 		switch was, is := before[i].answer, after[i].answer; {
 		case is == packet.No && was != packet.No:
 			lost = append(lost, after[i])
-		case is == packet.Unknown && was == packet.Yes && !after[i].isDiscovery():
+		case is == packet.Unknown && was == packet.Yes:
 			doubtful = append(doubtful, after[i])
 		}
 	}
