@@ -81,9 +81,10 @@ func TestAllowSaysWhatIsWrongAndWhere(t *testing.T) {
 }
 
 func FuzzParseAllow(f *testing.F) {
-	for _, s := range []string{"ssh,http", "5432/tcp from 10.0.0.0/8,::1,dns", "1-2/udp from ::/0", "ü from", ",", "ssh from 1.2.3.4/0"} {
+	for _, s := range []string{"ssh,http", "5432/tcp from 10.0.0.0/8,::1,dns", "1-2/udp from ::/0", "ü from", ",", "ssh from 1.2.3.4/0", "ssh from ::/0,127.0.0.0/8,::1,224.0.0.0/4,ff00::/8,fe80::/10,255.255.255.255,0.0.0.0/31,::"} {
 		f.Add(s)
 	}
+	rules := rulesOf(f, "")
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := ParseAllow(text, noNames())
 		if err != nil {
@@ -112,6 +113,10 @@ func FuzzParseAllow(f *testing.F) {
 		}
 		if shown(second) != shown(list) {
 			t.Fatalf("%q: %s, and again: %s", text, shown(list), shown(second))
+		}
+		in := Input{Names: noNames(), Rules: rules}
+		if _, err := Propose(&in, &Options{Allow: list}); err != nil {
+			t.Fatalf("%q: %v", text, err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"moat/internal/ext"
+	"moat/internal/host"
 	"moat/internal/packet"
 	"moat/internal/rule"
 	"moat/internal/session"
@@ -441,6 +442,21 @@ func TestLoginsAreCountedOnce(t *testing.T) {
 	for _, f := range p.Families {
 		if n := strings.Count(string(f.Text()), "--hashlimit-name"); n != 1 {
 			t.Errorf("%d limits:\n%s", n, f.Text())
+		}
+	}
+}
+
+func TestAnInterfaceMayHaveAnyName(t *testing.T) {
+	t.Parallel()
+	in := Input{Names: noNames(), Rules: []*rule.Ruleset{mustRules(t, rule.IPv4, "*filter\n:INPUT ACCEPT\n-A INPUT -i eth0 -j DROP\nCOMMIT\n")}}
+	for name, before := range map[string]bool{`e"\\ü`: true, "eth0": false, "lo0.1@x": true} {
+		in.Facts = host.New([]host.Interface{{Name: name, Index: 2, Up: true, Addresses: []host.Address{{Prefix: netip.MustParsePrefix("198.51.100.2/24")}}}})
+		p, err := Propose(&in, &Options{Allow: mustAllow(t, "http")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.HasSuffix(string(p.Families[0].Text()), "\n-A INPUT -j MOAT-INPUT\nCOMMIT\n"); got != before {
+			t.Errorf("%s:\n%s", name, p.Families[0].Text())
 		}
 	}
 }

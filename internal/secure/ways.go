@@ -3,7 +3,6 @@ package secure
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"moat/internal/packet"
 	"moat/internal/question"
@@ -117,10 +116,10 @@ func (w *ways) packet(words string) simulate.Result { return w.on(w.in, words) }
 
 // on is what becomes of a packet that comes in by an interface.
 func (w *ways) on(in, words string) simulate.Result {
-	q, err := question.Parse(words+" in "+strconv.Quote(in), question.Options{Family: w.family})
+	q, err := question.Parse(words+" hook INPUT", question.Options{Family: w.family})
 	if err != nil { // the words are ours
 		panic("secure: " + words + ": " + err.Error())
 	}
-	q.Packet.Host = w.host
+	q.Packet.In, q.Packet.HiddenIn, q.Packet.Host = in, false, w.host
 	return w.firewall.Walk(q.Packet, simulate.Options{Way: simulate.In, NoTrace: true, Ends: true})
 }
