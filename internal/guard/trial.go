@@ -83,7 +83,7 @@ func (o *outcome) isAstray() bool {
 		return true
 	}
 	from := netip.AddrPortFrom(left.Src, left.Transport.Src)
-	return from != p.Wire && o.packet.Has(packet.KnowReplyTuple)
+	return from != p.Wire && left.Has(packet.KnowReplyTuple)
 }
 
 // isSpent reports whether an answer has no hops left for the router that it goes to.

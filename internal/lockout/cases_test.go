@@ -37,6 +37,7 @@ func TestInputThatCutsOffIsRefused(t *testing.T) {
 		{name: "new connections by their flags", run: "iptables -A INPUT -p tcp --syn -j DROP", names: []string{"new connections", in}},
 		{name: "established connections", setup: established + "; iptables -F", run: "iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j DROP", names: []string{rule("1 of INPUT, table filter"), in}},
 		{name: "connections that are tracked", setup: established, run: "iptables -I INPUT -m conntrack --ctstate ESTABLISHED -j DROP", names: []string{"this connection's packets", in}, then: true},
+		{name: "data", run: "iptables -A INPUT -p tcp --tcp-flags PSH PSH -j DROP", names: []string{rule("1 of INPUT, table filter"), in}},
 		{name: "a set", setup: "ipset create bad hash:ip; ipset add bad 203.0.113.7", run: "iptables -A INPUT -m set --match-set bad src -j DROP", names: []string{"--match-set bad src", in}},
 		{name: "inserted before the saving rule", setup: onlySSH, run: "iptables -I INPUT 1 -j DROP", names: []string{rule("1 of INPUT, table filter"), in}, then: true},
 		{name: "in place of the saving rule", setup: onlySSH, run: "iptables -R INPUT 1 -p tcp --dport 2222 -j ACCEPT", names: []string{policy("INPUT, table filter"), in}, then: true},
@@ -55,7 +56,10 @@ func TestOutputThatCutsOffIsRefused(t *testing.T) {
 		{name: "policy", run: "iptables -P OUTPUT DROP", names: []string{policy("OUTPUT, table filter"), out}},
 		{name: "the answers' port", run: "iptables -A OUTPUT -p tcp --sport 22 -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
 		{name: "the client's address", run: "iptables -A OUTPUT -d 203.0.113.7 -j REJECT", names: []string{rule("1 of OUTPUT, table filter"), out}},
+		{name: "what root sends", run: "iptables -A OUTPUT -m owner --uid-owner 0 -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
+		{name: "data", run: "iptables -A OUTPUT -p tcp --tcp-flags PSH PSH -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
 		{name: "the interface", run: "iptables -A OUTPUT -o eth0 -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
+		{name: "new connections, when the session is not tracked", run: "iptables -A OUTPUT -m conntrack --ctstate NEW -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
 		{name: "established connections", run: "iptables -A OUTPUT -m conntrack --ctstate ESTABLISHED -j DROP", names: []string{rule("1 of OUTPUT, table filter"), out}},
 		{name: "flushing under policy DROP", setup: "iptables -A OUTPUT -p tcp --sport 22 -j ACCEPT; iptables -P OUTPUT DROP", run: "iptables -F OUTPUT", names: []string{policy("OUTPUT, table filter"), out}},
 	}}.run(t)
@@ -70,9 +74,12 @@ func TestOtherTablesThatCutOffAreRefused(t *testing.T) {
 		{name: "mangle, answers", run: "iptables -t mangle -A POSTROUTING -p tcp --sport 22 -j DROP", names: []string{rule("1 of POSTROUTING, table mangle"), out}},
 		{name: "security", run: "iptables -t security -A INPUT -p tcp --dport 22 -j DROP", names: []string{rule("1 of INPUT, table security"), in}},
 		{name: "redirected to nowhere", run: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222", names: []string{rule("1 of PREROUTING, table nat"), "port 2222", in}},
-		{name: "sent to another host", run: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j DNAT --to-destination 192.0.2.9", names: []string{in}, helpless: true},
+		{name: "sent to another host", run: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j DNAT --to-destination 192.0.2.9", names: []string{rule("1 of PREROUTING, table nat"), "192.0.2.9", in}},
+		{name: "translated while the session is not tracked", run: "iptables -t nat -A POSTROUTING -o eth0 -j SNAT --to-source 198.51.100.99", names: []string{rule("1 of POSTROUTING, table nat"), out}},
 		{name: "not tracked, with rules for what is", setup: established + "; iptables -A INPUT -p tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT; iptables -P INPUT DROP",
 			run: "iptables -t raw -A PREROUTING -p tcp --dport 22 -j CT --notrack", names: []string{policy("INPUT, table filter"), in}},
+		{name: "sent to another host, to which this one forwards", setup: "sysctl -qw net.ipv4.ip_forward=1",
+			run: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j DNAT --to-destination 192.0.2.9", names: []string{rule("1 of PREROUTING, table nat"), "192.0.2.9", in}},
 	}}.run(t)
 }
 

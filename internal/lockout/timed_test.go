@@ -93,7 +93,7 @@ func TestGuardRefusesATimedApplyBeforeAnythingIsChanged(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	r = sh.Run("iptables-apply /root/rules")
-	if r.Code != 5 || !strings.Contains(r.Stderr, "moat: refused, nothing was changed") {
+	if r.Code != 1 || !strings.Contains(r.Stderr, "moat: refused, nothing was changed") {
 		t.Errorf("iptables-apply: %+v", r)
 	}
 	if got := l.State(); got != before || l.Console("moat status").Code != 1 {
