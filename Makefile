@@ -24,7 +24,7 @@ demo: build
 # Packages of tests wait for the kernel more than they compute, so some run
 # beside each other even on one processor.
 test: test-packages
-	@$(GO) test -p 4 ./...
+	@$(GO) test -p 4 -timeout 40m ./...
 
 # The programs that tests run, with the Debian package that each comes from.
 TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
