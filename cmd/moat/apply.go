@@ -36,7 +36,7 @@ func (f *applyFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.save, "save", false, "write the boot files once it is confirmed")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
 	flags.StringVarP(&f.reason, "message", "m", "", "the reason, for moat history")
-	flags.StringArrayVar(&f.protect, "protect", nil, `clients that have to get in afterwards too: "tcp 22 from 198.51.100.0/24"`)
+	flags.StringArrayVar(&f.protect, "protect", nil, protectText)
 }
 
 func newApplyCommand() *cobra.Command {
@@ -127,13 +127,9 @@ func (f *applyFlags) apply(c *cobra.Command, files []commit.File, show func() er
 	if err != nil {
 		return trouble(c, err)
 	}
-	var protect []guard.Protected
-	for _, text := range f.protect {
-		p, err := guard.ParseProtected(text)
-		if err != nil {
-			return trouble(c, err)
-		}
-		protect = append(protect, p)
+	protect, err := parseProtected(f.protect)
+	if err != nil {
+		return trouble(c, err)
 	}
 	env := cli.Timed(os.Stdin, c.OutOrStdout(), c.ErrOrStderr(), protect...)
 	if err := commit.Judge(env, files); err != nil {
@@ -209,4 +205,19 @@ func beforeAndAfter(file commit.File) (old, now *load.Rules, err error) {
 	}
 	now.Ruleset = &rule.Ruleset{Family: file.Family, Tables: tables}
 	return old, now, nil
+}
+
+// protectText is what --protect is for.
+const protectText = `clients that have to get in afterwards too: "tcp 22 from 198.51.100.0/24"`
+
+// parseProtected reads the arguments of --protect.
+func parseProtected(texts []string) (list []guard.Protected, err error) {
+	for _, text := range texts {
+		p, err := guard.ParseProtected(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }

@@ -12,6 +12,7 @@ import (
 	"moat/internal/analyze"
 	"moat/internal/cli"
 	"moat/internal/commit"
+	"moat/internal/guard"
 	"moat/internal/host"
 	"moat/internal/load"
 	"moat/internal/report"
@@ -30,6 +31,7 @@ type secureFlags struct {
 	json     bool
 	noSave   bool
 	within   string
+	protect  []string
 }
 
 func newSecureCommand() *cobra.Command {
@@ -67,6 +69,7 @@ are taken out, and shown; --keep leaves them. docs/secure.md has more.`,
 	flags.BoolVar(&f.json, "json", false, "print the proposal as JSON, and change nothing")
 	flags.BoolVar(&f.noSave, "no-save", false, "do not write the boot files once it is confirmed")
 	flags.StringVar(&f.within, "confirm-within", "60s", "time to confirm")
+	flags.StringArrayVar(&f.protect, "protect", nil, protectText)
 	return cmd
 }
 
@@ -75,6 +78,10 @@ func (f *secureFlags) run(c *cobra.Command) error {
 		return trouble(c, errors.New("--json changes nothing: it does not go with --yes"))
 	}
 	within, err := parseSeconds(f.within)
+	if err != nil {
+		return trouble(c, err)
+	}
+	protect, err := parseProtected(f.protect)
 	if err != nil {
 		return trouble(c, err)
 	}
@@ -102,7 +109,8 @@ func (f *secureFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return trouble(c, err)
 	}
-	return f.carryOut(c, &d, p, commit.Change{Within: within, Reason: "moat secure", Save: !f.noSave && p.Manager == ""})
+	change := commit.Change{Within: within, Reason: "moat secure", Save: !f.noSave && p.Manager == ""}
+	return f.carryOut(c, &d, p, change, protect)
 }
 
 // propose makes the proposal, and asks on a terminal what was not told.
@@ -120,7 +128,7 @@ func (f *secureFlags) propose(d *dialogue, in *secure.Input, o *secure.Options) 
 }
 
 // carryOut loads the rules on the timer, if that is wanted.
-func (f *secureFlags) carryOut(c *cobra.Command, d *dialogue, p *secure.Proposal, change commit.Change) error {
+func (f *secureFlags) carryOut(c *cobra.Command, d *dialogue, p *secure.Proposal, change commit.Change, protect []guard.Protected) error {
 	switch {
 	case f.yes:
 	case !d.isPossible():
@@ -135,7 +143,7 @@ func (f *secureFlags) carryOut(c *cobra.Command, d *dialogue, p *secure.Proposal
 			Family: family.Family, Name: "the proposal for " + family.Family.Name(), Text: family.Text(), NoFlush: true,
 		})
 	}
-	env := cli.Timed(os.Stdin, c.OutOrStdout(), c.ErrOrStderr())
+	env := cli.Timed(os.Stdin, c.OutOrStdout(), c.ErrOrStderr(), protect...)
 	if err := commit.Judge(env, change.Files); err != nil {
 		return refusedChange(c, err)
 	}

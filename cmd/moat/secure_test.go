@@ -99,6 +99,7 @@ func TestSecureSaysWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
+		{[]string{"--protect", "tcp 22"}, `moat: secure: protect "tcp 22": want "tcp PORT from NETWORK"`},
 		{[]string{"--allow", "ssh,shh"}, `moat: secure: --allow: column 5, "shh": no service of that name is known`},
 		{[]string{"--json", "--yes"}, "moat: secure: --json changes nothing"},
 		{[]string{"--confirm-within", "never"}, "moat: secure: --confirm-within never"},
