@@ -143,11 +143,11 @@ func readSocket(m []byte, proto uint8) (l Listener, ok bool, err error) {
 		UID:       binary.NativeEndian.Uint32(m[64:]), inode: binary.NativeEndian.Uint32(m[68:]),
 	}
 	l.Addr, _ = netip.AddrFromSlice(m[8 : 8+size])
-	attrs, err := nl.ParseRouteAttr(m[sizeDiagMessage:])
-	for _, a := range attrs {
-		if a.Attr.Type == netlink.INET_DIAG_SKV6ONLY && len(a.Value) > 0 {
-			l.V6Only = a.Value[0] != 0
+	err = eachAttr(m[sizeDiagMessage:], func(kind uint16, v []byte) error {
+		if kind == netlink.INET_DIAG_SKV6ONLY && len(v) > 0 {
+			l.V6Only = v[0] != 0
 		}
-	}
+		return nil
+	})
 	return l, l.Port != 0, err
 }

@@ -235,16 +235,23 @@ func readTuple(v []byte, t *packet.Tuple) error {
 	})
 }
 
-// eachAttr gives attributes in order, flags cut off their types.
+// errAttr is the error of attributes that do not fit into their message.
+var errAttr = errors.New("the kernel's message has an attribute that is too long for it")
+
+// eachAttr gives attributes in order, flags cut off their types. An attribute is
+// its length and its type, 2 bytes each in host order, and its value, padded to 4
+// bytes: struct nlattr of linux/netlink.h. (netlink's own reader takes the last
+// one to be padded, and fails where it is not.)
 func eachAttr(b []byte, each func(kind uint16, v []byte) error) error {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return err
-	}
-	for _, a := range attrs {
-		if err := each(a.Attr.Type&nl.NLA_TYPE_MASK, a.Value); err != nil {
+	for len(b) >= unix.SizeofNlAttr {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofNlAttr || size > len(b) {
+			return errAttr
+		}
+		if err := each(binary.NativeEndian.Uint16(b[2:])&nl.NLA_TYPE_MASK, b[unix.SizeofNlAttr:size:size]); err != nil {
 			return err
 		}
+		b = b[min(len(b), (size+3)&^3):]
 	}
 	return nil
 }
