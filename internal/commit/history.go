@@ -179,7 +179,7 @@ func (e *Env) addEntry(p *pending, number int, ended string) error {
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
-	return syncDir(e.Root + historyDir)
+	return persist.SyncDir(e.Root + historyDir)
 }
 
 func (entry *Entry) write() error {

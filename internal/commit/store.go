@@ -111,20 +111,7 @@ func makeStateDir(root string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// syncDir makes what happened to names in a folder survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) { // file systems that have nothing to sync
-		err = nil
-	}
-	return errors.Join(err, d.Close())
+	return persist.SyncDir(filepath.Dir(dir))
 }
 
 // pending is a journal that was read, and where it lies.
@@ -199,7 +186,7 @@ func (p *pending) become(s state) error {
 		return err
 	}
 	p.state = s
-	return syncDir(p.dir)
+	return persist.SyncDir(p.dir)
 }
 
 // begin makes the folder of a journal that does not have its place yet: nobody
@@ -221,7 +208,7 @@ func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Conne
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p.dir = e.Root + pendingDir
-	if err := syncDir(e.Root + stateDir); err != nil {
+	if err := persist.SyncDir(e.Root + stateDir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
 	e.reached(stepBegun)
@@ -271,7 +258,7 @@ func writeNew(dir string, files map[string][]byte) error {
 			return err
 		}
 	}
-	return syncDir(dir)
+	return persist.SyncDir(dir)
 }
 
 // close takes the journal out of its place; who waits finds it in the other.
@@ -284,7 +271,7 @@ func (e *Env) close(p *pending) error {
 		return err
 	}
 	p.dir = last
-	err := syncDir(e.Root + stateDir)
+	err := persist.SyncDir(e.Root + stateDir)
 	e.reached(stepClosed)
 	return err
 }

@@ -67,7 +67,7 @@ func (w Writer) WriteFile(path string, text []byte) error {
 		return errors.Join(fmt.Errorf("%s: not written, left as it was: %w", path, err), removeIfThere(tmp))
 	}
 	w.reached(stepRenamed)
-	if err := syncDir(filepath.Dir(target)); err != nil {
+	if err := SyncDir(filepath.Dir(target)); err != nil {
 		return fmt.Errorf("%s: written, but its folder may not be on disk yet: %w", path, err)
 	}
 	w.reached(stepDirSynced)
@@ -199,8 +199,8 @@ func copyOwner(path string, f *os.File) error {
 	return f.Chown(int(want.Uid), int(want.Gid))
 }
 
-// syncDir makes renames in a folder survive a power cut.
-func syncDir(dir string) error {
+// SyncDir makes renames in a folder survive a power cut.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
