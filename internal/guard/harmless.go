@@ -10,7 +10,7 @@ import (
 
 // harmless reports whether an operation can cut off nobody, whoever there is.
 func harmless(op *change.Op) bool {
-	if op.Chain == rule.Forward.Chain() { // who works on this host is not forwarded
+	if hook, ok := hookOf(op); ok && hook == rule.Forward { // who works on this host is not forwarded
 		return true
 	}
 	switch op.Kind {
@@ -56,25 +56,37 @@ func takesNoHarm(table string, r *rule.Rule) bool {
 func (p *party) touches(op *change.Op) bool {
 	switch op.Kind {
 	case change.Append, change.Insert, change.Delete:
-		return p.matches(op.Chain, op.Rule)
+		return p.matches(op)
 	}
 	return true
 }
 
-// matches reports whether a rule may match one of the party's packets, in
+// hookOf is the hook at which a built-in chain stands. A table without it may
+// have a chain of the admin's under the same name.
+func hookOf(op *change.Op) (rule.Hook, bool) {
+	layout := rule.FindLayout(op.Table)
+	if layout == nil {
+		return 0, false
+	}
+	b := layout.Builtin(op.Chain)
+	if b == nil {
+		return 0, false
+	}
+	return b.Hook, true
+}
+
+// matches reports whether an operation's rule may match one of the party's packets, in
 // whatever state of its connection. In a user-defined chain it may meet those of
 // both directions.
-func (p *party) matches(chain string, r *rule.Rule) bool {
+func (p *party) matches(op *change.Op) bool {
 	in, out := true, true
-	switch chain {
-	case rule.Prerouting.Chain(), rule.Input.Chain():
-		out = false
-	case rule.Output.Chain(), rule.Postrouting.Chain():
-		in = false
+	if hook, ok := hookOf(op); ok {
+		in = hook == rule.Prerouting || hook == rule.Input
+		out = hook == rule.Output || hook == rule.Postrouting
 	}
 	for i := range p.outline {
 		o := &p.outline[i]
-		if (o.Hook == rule.Input && in || o.Hook == rule.Output && out) && simulate.Match(r, o) != packet.No {
+		if (o.Hook == rule.Input && in || o.Hook == rule.Output && out) && simulate.Match(op.Rule, o) != packet.No {
 			return true
 		}
 	}
