@@ -2,6 +2,7 @@ package ext
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -51,31 +52,34 @@ var nativeForms = []struct{ family, rule, save string }{
 	{"ip", "reject", ""},
 }
 
-// TestNativeForms reads rules that nft wrote.
+// TestNativeForms reads rules that nft wrote, each in a chain of its own.
 func TestNativeForms(t *testing.T) {
 	inNamespace(t, func() {
-		for _, form := range nativeForms {
-			script := "flush ruleset; table " + form.family + " t { chain c { type filter hook input priority 0; " + form.rule + "; }; }"
-			if out, err := exec.Command("/usr/sbin/nft", script).CombinedOutput(); err != nil {
-				t.Errorf("%s: %v %s", form.rule, err, out)
-				continue
-			}
-			if got := readNative(t, form.family == "ip6"); got != form.save {
+		var script strings.Builder
+		for i, form := range nativeForms {
+			fmt.Fprintf(&script, "table %s t { chain c%d { type filter hook input priority 0; %s; }; }\n", form.family, i, form.rule)
+		}
+		if out, err := exec.Command("/usr/sbin/nft", script.String()).CombinedOutput(); err != nil {
+			t.Errorf("%v %s", err, out)
+			return
+		}
+		conn, err := nft.Open()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		for i, form := range nativeForms {
+			if got := readNative(t, conn, form.family == "ip6", fmt.Sprint("c", i)); got != form.save {
 				t.Errorf("%s %s: read as %q, want %q", form.family, form.rule, got, form.save)
 			}
 		}
 	})
 }
 
-// readNative reads the only rule of chain c as iptables would save it; "" if a
+// readNative reads the only rule of a chain as iptables would save it; "" if a
 // term of it belongs to no extension.
-func readNative(t *testing.T, v6 bool) string {
-	conn, err := nft.Open()
-	if err != nil {
-		t.Error(err)
-		return ""
-	}
-	defer conn.Close()
+func readNative(t *testing.T, conn *nft.Conn, v6 bool, chain string) string {
 	family, r := familyOf(v6), &rule.Rule{}
 	d, understood := &Decoder{Family: family, Rule: r}, true
 	term := func(term *nft.Term) bool {
@@ -86,11 +90,13 @@ func readNative(t *testing.T, v6 bool) string {
 		understood = understood && d.Native(term)
 		return true
 	}
-	err = conn.DumpRules(uint8(family), "t", "c", func(v *nft.RuleView) error {
+	rules := 0
+	err := conn.DumpRules(uint8(family), "t", chain, func(v *nft.RuleView) error {
+		rules++
 		return nft.Terms(bytes.Clone(v.Expressions), term)
 	})
-	if err != nil {
-		t.Error(err)
+	if err != nil || rules != 1 {
+		t.Errorf("%d rules in chain %s: %v", rules, chain, err)
 	}
 	if !understood {
 		return ""
