@@ -170,6 +170,9 @@ var casesIPv6 = []judged{
 		"ip6tables -A INPUT -p ipv6-icmp -j ACCEPT", "ip6tables -A INPUT -p tcp --dport 22 -j ACCEPT",
 	}, order: "ip6tables -P INPUT DROP"},
 	{name: "IPv4 over IPv6", order: dropIn},
+	{name: "hop limit of all that leaves", order: "ip6tables -t mangle -A POSTROUTING -j HL --hl-set 64", by: "rule 1 of POSTROUTING, table mangle: -A POSTROUTING -j HL --hl-set 64, which changes their hop limit from 255"},
+	{name: "hop limit of all that comes", order: "ip6tables -t mangle -A PREROUTING -j HL --hl-dec 1", by: "which changes their hop limit from 255"},
+	{name: "hop limit of TCP", order: "ip6tables -t mangle -A POSTROUTING -p tcp -j HL --hl-set 64"},
 	{name: "client", order: "ip6tables -A INPUT -s 2001:db8:1::7 -j DROP", by: "rule 1 of INPUT"},
 	{name: "stranger", order: "ip6tables -A INPUT -s 2001:db8:1::66 -j DROP"},
 }

@@ -110,6 +110,8 @@ func (j *judgement) place(at simulate.Place, what *rule.Rule, policy rule.Verdic
 func (j *judgement) astray(o *outcome) string {
 	where := fmt.Sprintf("port %d, where the server does not listen", o.arrives.Port())
 	switch {
+	case o.isDiscovery():
+		return cmp.Or(j.translated(o, "which changes their hop limit from 255"), "no rule: their hop limit is not 255")
 	case o.isSpent():
 		return cmp.Or(j.translated(o, "which leaves them no hops"), "no rule: they would have no hops left")
 	case o.isOut() && o.arrives.Addr() == o.party.From.Addr():
@@ -141,6 +143,9 @@ func (j *judgement) translated(o *outcome, does string) string {
 func (o *outcome) isLedBy(s *simulate.Step) bool {
 	if s.Match != packet.Yes || s.What == nil || s.After == nil {
 		return false
+	}
+	if o.isDiscovery() {
+		return seemsRouted(s.After)
 	}
 	if o.isSpent() {
 		return s.After.Has(packet.KnowTTL) && s.After.TTL <= 1

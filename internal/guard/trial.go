@@ -14,7 +14,7 @@ type outcome struct {
 	party  *party
 	answer packet.Answer // whether it gets where it has to
 	result simulate.Result
-	// strays says that a translation sends it where the server does not listen.
+	// strays says that a rule sends it where the server does not listen, or spoils it.
 	strays bool
 	// arrives is where a packet gets that was sent to this host.
 	arrives netip.AddrPort
@@ -65,15 +65,19 @@ func (t *trial) try(p *party, a *ask) outcome {
 	case simulate.Drop, simulate.Reject:
 		o.answer = packet.No
 	}
-	if !a.isDiscovery() && (o.answer == packet.Yes || o.answer == packet.No && o.result.By == simulate.Place{}) && o.isAstray() {
+	if (o.answer == packet.Yes || o.answer == packet.No && o.result.By == simulate.Place{}) && o.isAstray() {
 		o.answer, o.strays = packet.No, true
 	}
 	return o
 }
 
-// isAstray reports whether a translation sends the packet elsewhere than to the
-// server, or an answer elsewhere than to the client or in somebody else's name.
+// isAstray reports whether a rule sends the packet elsewhere than to the server,
+// or an answer elsewhere than to the client or in somebody else's name, or makes
+// of it what its receiver does not take.
 func (o *outcome) isAstray() bool {
+	if o.isDiscovery() {
+		return seemsRouted(&o.result.Packet)
+	}
 	p, left := o.party, &o.result.Packet
 	o.arrives = netip.AddrPortFrom(left.Dst, left.Transport.Dst)
 	if !o.isOut() {
@@ -90,6 +94,12 @@ func (o *outcome) isAstray() bool {
 func (o *outcome) isSpent() bool {
 	left := &o.result.Packet
 	return o.isOut() && o.party.routed && left.Has(packet.KnowTTL) && left.TTL <= 1
+}
+
+// seemsRouted reports whether a packet of neighbour discovery has another hop
+// limit than 255: its receiver drops it (RFC 4861, sections 7.1.1 and 7.1.2).
+func seemsRouted(p *packet.Packet) bool {
+	return p.Has(packet.KnowTTL) && p.TTL != 255
 }
 
 // path is the packet's way rule by rule.
