@@ -27,6 +27,9 @@ func (e *Env) tend(p *pending, grace time.Duration, atOnce bool) error {
 	if errors.Is(err, errNothingPending) || err == nil && now.ID != p.ID {
 		return nil
 	}
+	if isDamaged(err) { // since p was read, which tells enough to take it back
+		now, err = p, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -207,6 +208,30 @@ func TestFailedRollbackIsTriedAgain(t *testing.T) {
 	w.fw.refuse = ""
 	if code := Rollback(w.env); code != ExitDone || !w.isOld() {
 		t.Errorf("exit code %d: %s", code, &w.out)
+	}
+}
+
+func TestDamagedJournalIsTakenBackByWhoReadItBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(false))
+	e := w.env.ready()
+	p, err := e.open(pendingDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, journalFile), []byte(`{"id": "x`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := Rollback(w.env); code != ExitTrouble || !strings.Contains(w.out.String(), "is damaged") || !strings.Contains(w.out.String(), "remove "+p.dir) {
+		t.Errorf("who did not: exit code %d: %s", code, &w.out)
+	}
+	if err := e.tend(p, 0, false); err != nil || !w.isNew() {
+		t.Errorf("before the time was over: %v, rules:\n%s", err, w.fw.text(rule.IPv4))
+	}
+	w.time += time.Minute
+	if err := e.tend(p, 0, false); err != nil || !w.isOld() || IsPending(w.env.Root) {
+		t.Errorf("%v, rules:\n%s", err, w.fw.text(rule.IPv4))
 	}
 }
 

@@ -126,6 +126,24 @@ func IsPending(root string) bool {
 	return unix.Access(root+pendingDir, unix.F_OK) == nil
 }
 
+// damaged says that a journal's text is no journal, and what is left to do.
+type damaged struct {
+	dir string
+	err error
+}
+
+func (d *damaged) Error() string {
+	return fmt.Sprintf("%s/%s is damaged (%v): the old rules are beside it, in old.v4 and old.v6, for iptables-restore -c and ip6tables-restore -c; remove %s then",
+		d.dir, journalFile, d.err, d.dir)
+}
+
+func (d *damaged) Unwrap() error { return d.err }
+
+func isDamaged(err error) bool {
+	var d *damaged
+	return errors.As(err, &d)
+}
+
 // open reads the journal in a folder. It needs no lock: the folder is held open,
 // so that it is one journal whatever becomes of the name.
 func (e *Env) open(dir string) (*pending, error) {
@@ -143,7 +161,7 @@ func (e *Env) open(dir string) (*pending, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &p.journal); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", p.dir, journalFile, err)
+		return nil, &damaged{p.dir, err}
 	}
 	for _, s := range states {
 		if _, err := root.Lstat(s.file()); err == nil {

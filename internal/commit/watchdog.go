@@ -164,15 +164,18 @@ func leaveCaller() error {
 
 // watchOver is the watch. It ends with the pending change.
 func (e *Env) watchOver(stop <-chan os.Signal) error {
-	var id string // of the change that it is about
+	var known *pending // the change that it is about, as last read
 	stopped := false
 	for tries := 0; ; {
 		p, err := e.open(pendingDir)
-		if errors.Is(err, errNothingPending) || err == nil && id != "" && p.ID != id {
+		if errors.Is(err, errNothingPending) || err == nil && known != nil && p.ID != known.ID {
 			return nil
 		}
+		if isDamaged(err) && known != nil {
+			p, err = known, nil
+		}
 		if err == nil {
-			id = p.ID
+			known = p
 			err = e.watchOnce(p, stopped)
 		}
 		if err != nil && !errors.Is(err, errLocked) {
