@@ -100,7 +100,7 @@ func (g *Guard) Judge(c *kernel.Change) (made func(), err error) {
 	}
 	for i := range g.entries {
 		if familyOf(g.entries[i].From.Addr()) == j.family {
-			list, err := g.entries[i].parties(c.Before, c.After)
+			list, err := g.entries[i].parties(rulesOf(c.Script), c.Before, c.After)
 			g.trouble("a protected network cannot be looked up", err)
 			j.parties = append(j.parties, list...)
 		}

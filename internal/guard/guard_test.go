@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -289,8 +290,13 @@ func TestGuardIsOffUntilSwitchedOn(t *testing.T) {
 func TestProtectedNetworks(t *testing.T) {
 	s := newServer(t)
 	s.protect = []string{"tcp 22 from 203.0.113.0/24", "udp 53 from 203.0.113.9"}
+	var others []string // with more bounds than clients are tried
+	for i := range maxSamples / 2 {
+		others = append(others, fmt.Sprintf("iptables -A INPUT -s 203.0.113.%d -p tcp --dport 80 -j DROP", 10+2*i))
+	}
 	for _, c := range []judged{
 		{name: "one of the network", order: "iptables -A INPUT -s 203.0.113.128 -j DROP", by: "203.0.113.128"},
+		{name: "one of the network, behind many rules", prepare: others, order: "iptables -A INPUT -s 203.0.113.200 -j DROP", by: "203.0.113.200"},
 		{name: "part of the network", order: "iptables -A INPUT -s 203.0.113.64/26 -p tcp -j DROP", by: "203.0.113.64/26"},
 		{name: "a range of it", order: "iptables -A INPUT -m iprange --src-range 203.0.113.20-203.0.113.30 -j DROP", by: "iprange"},
 		{name: "the other entry", order: "iptables -A INPUT -p udp -j DROP", by: "-p udp"},

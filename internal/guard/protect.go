@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"moat/internal/change"
 	"moat/internal/ext"
 	"moat/internal/host"
 	"moat/internal/rule"
@@ -14,8 +15,9 @@ import (
 const maxSamples = 64
 
 // parties are the clients of a protected network that are tried: its first and
-// last address, and one on either side of each bound that a rule draws in it. To
-// all others the rules do what they do to one of these.
+// last address, and one on either side of each bound that a rule draws in it, up
+// to maxSamples. Bounds of the rulesets given first go first; if there is room for
+// all, the rules do to any other client what they do to one of these.
 func (e *Protected) parties(rulesets ...*rule.Ruleset) (list []*party, err error) {
 	last := rule.LastAddr(e.From)
 	samples := []netip.Addr{e.From.Addr(), last}
@@ -47,6 +49,17 @@ func (e *Protected) parties(rulesets ...*rule.Ruleset) (list []*party, err error
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// rulesOf are the rules that a change names.
+func rulesOf(s *change.Script) *rule.Ruleset {
+	c := &rule.Chain{}
+	for i := range s.Ops {
+		if r := s.Ops[i].Rule; r != nil {
+			c.Rules = append(c.Rules, r)
+		}
+	}
+	return &rule.Ruleset{Family: s.Family, Tables: []*rule.Table{{Chains: []*rule.Chain{c}}}}
 }
 
 // usable is an address of a network that a host may have.
