@@ -48,7 +48,10 @@ func TestKilledRestoreLeavesOldOrNewRulesetWhole(t *testing.T) {
 	usual := time.Hour           // the shortest undisturbed restore: a longer one waited for a processor
 	for _, name := range []string{"new", "old", "new", "old"} {
 		begin := time.Now()
-		n.must(t, "iptables-restore", files[name])
+		restore := command{words: []string{"iptables-restore"}, stdin: files[name], started: true}
+		if r := n.command(moat, restore); r.exit != 0 {
+			t.Fatalf("restore: exit %d: %s", r.exit, r.stderr)
+		}
 		usual = min(usual, time.Since(begin))
 		whole[name] = state(t, n)
 	}

@@ -14,6 +14,7 @@ type command struct {
 	words      []string
 	stdin      string
 	bothDebian bool // run by Debian's program on both sides
+	started    bool // Moat's side is a started process, whatever starts says
 }
 
 // String gives the command as it can be pasted into a shell.
@@ -39,6 +40,7 @@ type ruleLine struct {
 	table, chain  string
 	specification []string
 	bad           bool // must be refused
+	isSample      bool // runs by itself for Debian's -A, -C and -D; is listed together with others
 }
 
 // lines reads a file into its lines, without the newline.
@@ -171,7 +173,7 @@ func parseRules(file string) ([]ruleLine, error) {
 				return nil, fmt.Errorf("%s: %w", place, err)
 			}
 			for _, name := range names {
-				out = append(out, ruleLine{place, setup, name, table, chain, words, bad})
+				out = append(out, ruleLine{place: place, setup: setup, program: name, table: table, chain: chain, specification: words, bad: bad})
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"moat/internal/cli"
 )
 
 // pair is two namespaces that begin alike, the left for Debian's programs and the right for Moat's.
@@ -22,29 +24,39 @@ func newPair(t *testing.T) *pair {
 	return &pair{left: newNamespace(t), right: newNamespace(t)}
 }
 
-// reset empties both namespaces and runs the setup commands, by Debian's programs, in both.
+// reset empties both namespaces and runs the setup commands, each side's by its own programs. What follows compares the kernel as well, so
+// that a set-up which differs is seen.
 func (p *pair) reset(t *testing.T, setup []command) {
 	t.Helper()
 	p.history, p.ground = nil, ""
-	for _, n := range []*namespace{p.left, p.right} {
-		var err error
-		n.do(func() { err = flushKernel() })
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range setup {
-			if r := n.command(debian, c); r.exit != 0 {
-				t.Fatalf("%s: setup failed: %s: exit %d: %s", c.place, c, r.exit, r.stderr)
-			}
-		}
-	}
+	p.left.reset(t, debian, setup)
+	p.right.reset(t, moat, setup)
 	for _, c := range setup {
 		p.history = append(p.history, c.String())
 	}
 }
 
+// reset empties the namespace and runs the setup commands by the programs of one side.
+func (n *namespace) reset(t *testing.T, side programs, setup []command) {
+	t.Helper()
+	var err error
+	n.do(func() { err = flushKernel() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range setup {
+		if r := n.command(side, c); r.exit != 0 {
+			t.Fatalf("%s: setup failed by %s: %s: exit %d: %s", c.place, side.name, c, r.exit, r.stderr)
+		}
+	}
+}
+
 // command runs c with the programs of one side; other programs than iptables' are the system's.
-func (n *namespace) command(side programs, c command) result {
+func (n *namespace) command(side programs, c command) (r result) {
+	if p := cli.Find(c.words[0]); side == moat && p != nil && !starts && !c.started {
+		n.do(func() { r = ran(p, c.words, c.stdin) })
+		return r
+	}
 	if slices.Contains(programNames, c.words[0]) {
 		return n.run(side.path(c.words[0]), c.words, c.stdin)
 	}
@@ -73,7 +85,17 @@ func (p *pair) both(t *testing.T, c command) (result, bool) {
 // compareAnswers fails the test where two answers to c differ.
 func (p *pair) compareAnswers(t *testing.T, c command, want, got result) bool {
 	t.Helper()
-	var problems []string
+	problems := differences(c, want, got)
+	if len(problems) == 0 {
+		return true
+	}
+	t.Errorf("%s: %s\n%s\nstderr of Debian's: %q\nstderr of Moat's:   %q\n%s", c.place, c, strings.Join(problems, "\n"),
+		want.stderr, got.stderr, p.reproduction())
+	return false
+}
+
+// differences tells how two answers to c differ.
+func differences(c command, want, got result) (problems []string) {
 	if want.exit != got.exit {
 		problems = append(problems, fmt.Sprintf("exit %d, want %d", got.exit, want.exit))
 	}
@@ -87,12 +109,7 @@ func (p *pair) compareAnswers(t *testing.T, c command, want, got result) bool {
 	if text := compareErrors(want.stderr, got.stderr); text != "" {
 		problems = append(problems, text)
 	}
-	if len(problems) == 0 {
-		return true
-	}
-	t.Errorf("%s: %s\n%s\nstderr of Debian's: %q\nstderr of Moat's:   %q\n%s", c.place, c, strings.Join(problems, "\n"),
-		want.stderr, got.stderr, p.reproduction())
-	return false
+	return problems
 }
 
 // reproduction gives the commands since the last reset, to be pasted.

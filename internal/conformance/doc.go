@@ -8,7 +8,8 @@
 // # Case files
 //
 // testdata/*.rules holds rule specifications, one a line. Every line is appended to a chain by both programs; a rule that is
-// accepted is then listed, and checked and deleted by the program that did not write it. A line that iptables refuses begins
+// accepted is then listed, and deleted by the program that did not write it. To start a program costs more than all that it does, so
+// accepted lines are compared many at a time, and but for a sample Moat's programs run within the test (see together and ran). A line that iptables refuses begins
 // with "bad: "; a line whose mark disagrees with what Debian's program does fails, so that no line rots. Directives:
 //
 //	programs: iptables ip6tables     which programs run the lines that follow
@@ -26,4 +27,6 @@
 //
 // MOAT_CONFORMANCE_PROGRAM names a binary to hold against Debian's instead of one built from cmd/moat. Given Debian's own
 // xtables-nft-multi every comparison of case files must pass, which shows that the suite itself is steady.
+//
+// MOAT_CONFORMANCE_EACH=1 runs every line by itself with all cross-checks, which takes some ten times as long.
 package conformance
