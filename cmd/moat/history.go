@@ -28,14 +28,18 @@ reason, and how it ended.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := commit.History("")
-			if err != nil {
-				return trouble(c, err)
+			list, unread := commit.History("")
+			var err error
+			switch {
+			case asJSON:
+				err = printJSON(c.OutOrStdout(), list)
+			case unread == nil || len(list) > 0:
+				err = printHistory(c.OutOrStdout(), list)
 			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), list)
+			if unread != nil {
+				return trouble(c, unread)
 			}
-			return printHistory(c.OutOrStdout(), list)
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as docs/apply.md describes it")

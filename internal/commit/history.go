@@ -38,7 +38,8 @@ type Entry struct {
 	dir string
 }
 
-// History gives the entries, the newest first.
+// History gives the entries, the newest first. One that cannot be read hides no
+// others: they come with the error.
 func History(root string) ([]Entry, error) {
 	numbers, err := entryNumbers(root)
 	if err != nil {
@@ -46,13 +47,14 @@ func History(root string) ([]Entry, error) {
 	}
 	var list []Entry
 	for _, n := range numbers {
-		entry, err := readEntry(root, n)
-		if err != nil {
-			return list, err
+		entry, failed := readEntry(root, n)
+		if failed != nil {
+			err = errors.Join(err, failed)
+			continue
 		}
 		list = append(list, entry)
 	}
-	return list, nil
+	return list, err
 }
 
 // ErrNoEntry says that the history has no such entry.

@@ -319,6 +319,37 @@ func TestHistoryKeepsTheNewest(t *testing.T) {
 	}
 }
 
+func TestDamagedEntryHidesNoOthersOfTheHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 2 {
+		w.apply(change(false))
+		Rollback(w.env)
+	}
+	damaged := w.env.Root + historyDir + "/2"
+	if err := os.WriteFile(filepath.Join(damaged, entryFile), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := History(w.env.Root)
+	if len(list) != 1 || list[0].Number != 1 || err == nil || !strings.Contains(err.Error(), damaged) {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+func TestWhoCannotLookIsNotToldThatNothingIsPending(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	// As without root's rights: that the folder is not there cannot be said.
+	if err := os.WriteFile(w.env.Root+"/var", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, code := range map[string]int{"confirm": Confirm(w.env, false), "rollback": Rollback(w.env)} {
+		if code != ExitTrouble {
+			t.Errorf("%s: exit code %d: %s", name, code, &w.out)
+		}
+	}
+}
+
 func TestConfirmationThatComesTooLateIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

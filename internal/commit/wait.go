@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -68,7 +69,8 @@ const lockWait = 5 * time.Second
 // underLock calls f with the change that is pending, if it waits to be
 // confirmed; id, unless it is "", says which one is meant.
 func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
-	if !IsPending(e.Root) {
+	// Without the right to look into the folder nobody can say that nothing is pending.
+	if _, err := os.Stat(e.Root + pendingDir); errors.Is(err, fs.ErrNotExist) {
 		return nil, errNothingPending
 	}
 	lock, err := e.lock(lockWait)
