@@ -14,11 +14,11 @@ import (
 // nftList is what nft shows of a table.
 func nftList(t *testing.T, h *lab.Host, table string) string {
 	t.Helper()
-	out, err := h.Sh("nft list table " + table)
+	out, err := h.Command("nft", append([]string{"list", "table"}, strings.Fields(table)...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return string(out)
 }
 
 // addUnreadable adds a rule with a payload that the kernel takes and that means
@@ -62,6 +62,7 @@ func withoutCounter(list string) string {
 // TestUnreadableBytesAreKept changes the neighbours of a rule with a payload
 // that Moat cannot read; the rule's bytes stay.
 func TestUnreadableBytesAreKept(t *testing.T) {
+	t.Parallel()
 	k, _ := newKernel(t)
 	addUnreadable(t, k)
 	want := expressions(t, k, "kept")[0]
@@ -114,8 +115,8 @@ table ip filter {
 func foreignHost(t *testing.T) (*Kernel, *lab.Host) {
 	t.Helper()
 	k, h := newKernel(t)
-	if _, err := h.Sh("nft -f - <<'END'\n" + foreignTables + "END\n"); err != nil {
-		t.Fatal(err)
+	if out, err := h.Command("nft", foreignTables).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return k, h
 }
@@ -123,6 +124,7 @@ func foreignHost(t *testing.T) (*Kernel, *lab.Host) {
 // TestForeignRules reads rules that iptables cannot express as such. (The fourth
 // is a jump, and the kernel shows the chain that it owns as any other.)
 func TestForeignRules(t *testing.T) {
+	t.Parallel()
 	k, _ := foreignHost(t)
 	table := read(t, k, rule.IPv4, "filter").Table("filter")
 	for i, r := range table.Chain("INPUT").Rules {
@@ -148,6 +150,7 @@ func TestForeignRules(t *testing.T) {
 
 // TestForeignTablesAreUntouched runs what clears other tables.
 func TestForeignTablesAreUntouched(t *testing.T) {
+	t.Parallel()
 	k, h := foreignHost(t)
 	own, filter := nftList(t, h, "ip own"), nftList(t, h, "ip filter")
 	apply(t, k, rule.IPv4, "*mangle\n-A INPUT -j DROP\n-F\n-X\nCOMMIT\n*nat\n-A PREROUTING -j ACCEPT\n-Z\n-F\nCOMMIT\n")
@@ -172,6 +175,7 @@ func TestForeignTablesAreUntouched(t *testing.T) {
 // TestForeignBaseChainIsNotTakenOver makes chains whose names somebody else's
 // base chains have.
 func TestForeignBaseChainIsNotTakenOver(t *testing.T) {
+	t.Parallel()
 	k, h := foreignHost(t)
 	filter := nftList(t, h, "ip filter")
 	for _, line := range []string{"-N other", "-A other -j DROP", "-F other", "-X other", "-Z other", "-A INPUT -j other", "-E plain other", ":other - [0:0]"} {
@@ -187,6 +191,7 @@ func TestForeignBaseChainIsNotTakenOver(t *testing.T) {
 // TestZeroOfForeignRules resets counters of rules with sets, chains of their
 // own, native conditions and comments, and leaves all else.
 func TestZeroOfForeignRules(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{"-Z", "-Z INPUT\n-Z plain", "-Z INPUT 1\n-Z INPUT 3\n-Z INPUT 4\n-Z INPUT 5\n-Z plain 1"} {
 		k, h := foreignHost(t)
 		want := nftList(t, h, "ip filter")

@@ -134,19 +134,22 @@ func fileOf(place [2]string, rules []string) string {
 // iptables takes it may lack a module for one in ten.
 func takenRules(t testing.TB, k *Kernel, f rule.Family, place [2]string, rules []string) []string {
 	t.Helper()
-	var taken []string
-	for _, r := range rules {
-		s, err := parse(f, fileOf(place, []string{r}), true)
-		if err == nil {
-			err = k.Apply(s)
-		}
-		if err != nil {
-			t.Logf("not taken: %s: %v", r, err)
-			continue
-		}
-		taken = append(taken, r)
+	if len(rules) == 0 {
+		return nil
 	}
-	return taken
+	s, err := parse(f, fileOf(place, rules), true)
+	if err == nil {
+		err = k.Apply(s)
+	}
+	switch half := len(rules) / 2; {
+	case err == nil:
+		return rules
+	case half == 0:
+		t.Logf("not taken: %s: %v", rules[0], err)
+		return nil
+	default:
+		return slices.Concat(takenRules(t, k, f, place, rules[:half]), takenRules(t, k, f, place, rules[half:]))
+	}
 }
 
 func applyToNothing(f rule.Family, s *change.Script) (*rule.Ruleset, error) {
