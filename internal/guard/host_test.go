@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -92,12 +93,21 @@ func (s *server) script(line string) *change.Script {
 // give makes a change behind a gate.
 func (s *server) give(g kernel.Gate, script *change.Script) error {
 	s.t.Helper()
+	s.isInside()
 	k, err := kernel.Open(g)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer k.Close()
 	return k.Apply(script)
+}
+
+// isInside stops a test that would change the firewall of the machine.
+func (s *server) isInside() {
+	s.t.Helper()
+	if here, err := os.Readlink(ownNamespace); err != nil || outside == "" || here == outside {
+		s.t.Fatalf("not in a namespace of the test's own: %s, %v", here, err)
+	}
 }
 
 // prepare gives commands that nobody guards.
@@ -127,6 +137,7 @@ func (s *server) orderScript(line string, script *change.Script) (refusal *Refus
 // empty takes all rules away.
 func (s *server) empty() {
 	s.t.Helper()
+	s.isInside()
 	k, err := kernel.Open(kernel.Unguarded)
 	if err != nil {
 		s.t.Fatal(err)

@@ -230,21 +230,33 @@ func (r *Refusal) remedyRows(row func(label, text string)) {
 
 func commandLine(f rule.Family, op *change.Op) string { return text.CommandLine(f, op) }
 
-// doubts are warnings of what may be lost.
+// doubts are warnings of what may be lost: a line for each reason.
 func (j *judgement) doubts() (lines []string) {
+	var reasons []string
+	what := map[string][]string{}
 	for i := range j.unsure {
 		o := &j.unsure[i]
-		line := "whether " + o.what() + " get through is not certain: "
-		if d := o.result.Doubts; len(d) > 0 && d[0].What != nil {
-			line += "it hangs on " + d[0].Match + " in " + j.place(d[0].Place, d[0].What, 0)
-		} else if o.result.Verdict == simulate.Queue {
-			line += "a program decides, by " + j.by(o)
-		} else {
-			line += "it hangs on what the guard does not know"
+		reason := j.doubtful(o)
+		if !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
 		}
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
+		if w := o.what(); !slices.Contains(what[reason], w) {
+			what[reason] = append(what[reason], w)
 		}
 	}
+	for _, reason := range reasons {
+		lines = append(lines, "whether "+strings.Join(what[reason], ", and ")+" get through is not certain: "+reason)
+	}
 	return lines
+}
+
+// doubtful says why an outcome is not certain.
+func (j *judgement) doubtful(o *outcome) string {
+	if d := o.result.Doubts; len(d) > 0 && d[0].What != nil {
+		return "it hangs on " + d[0].Match + " in " + j.place(d[0].Place, d[0].What, 0)
+	}
+	if o.result.Verdict == simulate.Queue {
+		return "a program decides, by " + j.by(o)
+	}
+	return "it hangs on what the guard does not know"
 }
