@@ -113,13 +113,18 @@ func (w *world) askTogether() {
 			b.verdict = a.verdict
 		}
 		rows[b] = append(rows[b], a)
-		w.answers = append(w.answers, a)
 	}
 	for b, left := range rows {
 		for len(left) > 0 {
 			before := len(left)
 			if left = w.restore(b.program, b.table, left); len(left) == before {
 				break
+			}
+		}
+		w.answers = append(w.answers, left...) // in the order in which the kernel has them
+		for _, a := range rows[b] {
+			if a.got.verdict != "" {
+				w.answers = append(w.answers, a)
 			}
 		}
 	}
