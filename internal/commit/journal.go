@@ -23,6 +23,7 @@ type journal struct {
 	ID      string        `json:"id"`
 	Program string        `json:"program"` // "moat apply", "iptables-apply"
 	Who     Who           `json:"who"`
+	Maker   maker         `json:"maker"`
 	Reason  string        `json:"reason,omitempty"`
 	Parts   []part        `json:"parts"`
 	Save    bool          `json:"save"` // the boot files are written when it is confirmed
@@ -46,7 +47,7 @@ type part struct {
 
 // newJournal fills in what is the same for every change.
 func (e *Env) newJournal(program string, within time.Duration, parts ...part) (j journal, err error) {
-	j = journal{ID: rand.Text(), Program: program, Who: e.Who, Parts: parts, Since: time.Now(), Within: within}
+	j = journal{ID: rand.Text(), Program: program, Who: e.Who, Maker: thisProcess(), Parts: parts, Since: time.Now(), Within: within}
 	if j.Boot, err = e.bootID(); err != nil {
 		return j, err
 	}

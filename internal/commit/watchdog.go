@@ -166,6 +166,7 @@ func leaveCaller() error {
 func (e *Env) watchOver(stop <-chan os.Signal) error {
 	var known *pending // the change that it is about, as last read
 	stopped := false
+	begun := time.Now()
 	for tries := 0; ; {
 		p, err := e.open(pendingDir)
 		if errors.Is(err, errNothingPending) || err == nil && known != nil && p.ID != known.ID {
@@ -177,6 +178,9 @@ func (e *Env) watchOver(stop <-chan os.Signal) error {
 		if err == nil {
 			known = p
 			err = e.watchOnce(p, stopped)
+		}
+		if errors.Is(err, errLocked) && known.state == statePrepared && time.Since(begun) > known.Within+stoppedGrace {
+			err = errors.Join(err, known.Maker.endIfStopped())
 		}
 		if err != nil && !errors.Is(err, errLocked) {
 			if tries++; tries == watchdogTries {
