@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -90,6 +91,13 @@ func trouble(c *cobra.Command, err error) error {
 	return exitCode(exitTrouble)
 }
 
+// crlfLine is the first line, from 1, that ends in a carriage return, which no
+// message about it would show.
+func crlfLine(text []byte) (line int, is bool) {
+	before, _, is := bytes.Cut(text, []byte("\r\n"))
+	return bytes.Count(before, []byte("\n")) + 1, is
+}
+
 // readRules reads files of rules; their families are found from their text.
 func readRules(paths []string, warn io.Writer) (files []commit.File, err error) {
 	for _, path := range paths {
@@ -103,9 +111,15 @@ func readRules(paths []string, warn io.Writer) (files []commit.File, err error) 
 		if err != nil {
 			return nil, err
 		}
+		if line, is := crlfLine(text); is {
+			return nil, &load.Error{Source: name, Line: line, Msg: "the line ends in CR LF, as Windows has it; LF alone is right"}
+		}
 		r, err := load.Text(name, text, load.Auto)
 		if err != nil {
 			return nil, err
+		}
+		if len(r.Tables) == 0 {
+			return nil, &load.Error{Source: name, Msg: "there is no table in it: one begins with a line such as *filter"}
 		}
 		for _, w := range r.Warnings {
 			fmt.Fprintln(warn, "moat: apply: "+w)

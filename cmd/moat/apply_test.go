@@ -171,6 +171,8 @@ func TestFilesWithErrorsChangeNothing(t *testing.T) {
 	}{
 		{[]string{m.file("bad")}, m.file("bad") + ":8:9: "},
 		{[]string{m.file("v6"), m.file("bad")}, m.file("bad") + ":8:9: "},
+		{[]string{m.file("crlf")}, m.file("crlf") + ":2: the line ends in CR LF"},
+		{[]string{m.file("empty")}, m.file("empty") + ": there is no table in it"},
 		{[]string{m.file("v4"), m.file("v4")}, "one file a family"},
 		{[]string{m.file("none")}, "no such file"},
 		{[]string{m.file("v4"), "--confirm-within", "0"}, "1s to 24h"},

@@ -32,7 +32,10 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, host: lab.Netns(t), state: t.TempDir(), etc: t.TempDir()}
-	m.file = ruleFiles(t, map[string]string{"v4": secondRules, "v6": secondRules6, "bad": strings.Replace(secondRules, "10.2.2.2", "10.2.2.777", 1)})
+	m.file = ruleFiles(t, map[string]string{
+		"v4": secondRules, "v6": secondRules6, "bad": strings.Replace(secondRules, "10.2.2.2", "10.2.2.777", 1),
+		"crlf": "# from elsewhere\n" + strings.ReplaceAll(secondRules, "\n", "\r\n"), "empty": "# nothing\n",
+	})
 	m.shell("printf '" + strings.Replace(firstRules, "-A INPUT -s", "[7:700] -A INPUT -s", 1) + "' | iptables-nft-restore -c; ip6tables-nft -A INPUT -s fc00::1 -j DROP")
 	return m
 }
