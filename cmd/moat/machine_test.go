@@ -116,7 +116,7 @@ func (m *machine) applyBy(args ...string) *applying {
 	m.t.Cleanup(func() { _ = r.Close() }) // a second close is no matter
 	a := &applying{machine: m, cmd: m.command(args...), out: bufio.NewReader(r)}
 	a.cmd.Stdout, a.cmd.Stderr = w, w
-	if err := errors.Join(a.cmd.Start(), w.Close(), r.SetReadDeadline(time.Now().Add(30*time.Second))); err != nil {
+	if err := errors.Join(a.cmd.Start(), w.Close(), r.SetReadDeadline(time.Now().Add(2*time.Minute))); err != nil {
 		m.t.Fatal(err)
 	}
 	a.await("  undo     moat rollback, or ^C here\n")
@@ -162,7 +162,7 @@ func (a *applying) signal(s syscall.Signal) {
 // until waits for a condition.
 func (m *machine) until(what string, is func() bool) {
 	m.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			m.t.Fatalf("it never came that %s", what)
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -21,6 +23,12 @@ func TestMain(m *testing.M) {
 	}
 	if os.Args[0] == "moat" { // the watchdog, which is started by that name in an empty environment
 		os.Exit(run(os.Args))
+	}
+	flag.Parse()
+	// Most tests wait, for the end of a time, more than they compute.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(lab.Main(m))
 }

@@ -133,14 +133,14 @@ func TestSecureAsksOnATerminal(t *testing.T) {
 	t.Parallel()
 	m := secureMachine(t)
 	m.shell("iptables-nft -A INPUT -p tcp --dport 3306 -j ACCEPT")
-	term := m.onTerminal("secure", "--confirm-within", "30s")
+	term := m.onTerminal("secure", "--confirm-within", "59m")
 	for _, q := range [][2]string{
 		{"? [Y/n] ", "\n"},      // ssh is public: no sshd is here, so that it is asked for
 		{"? [Y/n] ", "n\n"},     // http
 		{"? [y/N] ", "maybe\n"}, // a database
 		{"? [y/N] ", "\n"},
 		{"Keep them? [y/N] ", "y\n"},
-		{"Load these rules? Unless you confirm within 30s from a new login, the old ones come back? [y/N] ", "y\n"},
+		{"Load these rules? Unless you confirm within 59m from a new login, the old ones come back? [y/N] ", "y\n"},
 		{"undo     moat rollback", ""},
 	} {
 		term.await(q[0])
@@ -193,7 +193,7 @@ func (m *machine) onTerminal(args ...string) *terminal {
 		m.t.Fatal(err)
 	}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
-	if err := errors.Join(c.cmd.Start(), slave.Close(), c.master.SetReadDeadline(time.Now().Add(30*time.Second))); err != nil {
+	if err := errors.Join(c.cmd.Start(), slave.Close(), c.master.SetReadDeadline(time.Now().Add(2*time.Minute))); err != nil {
 		m.t.Fatal(err)
 	}
 	return c

@@ -26,7 +26,13 @@ func (m *machine) killWatchdog() {
 // watchdog is the process that has the file of the watchdog open; 0 for none.
 func (m *machine) watchdog() int {
 	m.t.Helper()
-	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	return m.watchdogAmong("[0-9]*")
+}
+
+// watchdogAmong looks among the processes whose number has a pattern.
+func (m *machine) watchdogAmong(pids string) int {
+	m.t.Helper()
+	links, err := filepath.Glob("/proc/" + pids + "/fd/*")
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -51,7 +57,7 @@ func TestSignalsOfTheWaitingProcess(t *testing.T) {
 	for _, c := range []struct {
 		signal syscall.Signal
 		within string // long: the rollback comes at once
-	}{{syscall.SIGINT, "60s"}, {syscall.SIGTERM, "60s"}, {syscall.SIGHUP, "2s"}, {syscall.SIGKILL, "2s"}} {
+	}{{syscall.SIGINT, "10m"}, {syscall.SIGTERM, "60s"}, {syscall.SIGHUP, "10s"}, {syscall.SIGKILL, "10s"}} {
 		t.Run(c.signal.String(), func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
@@ -75,7 +81,7 @@ func TestKilledWatchdogDoesNotKeepTheNewRules(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	before := m.saved()
-	a := m.apply(m.file("v4"), "--confirm-within", "2s")
+	a := m.apply(m.file("v4"), "--confirm-within", "10s")
 	m.killWatchdog()
 	a.end(1)
 	if got := m.saved(); got != before {
@@ -87,7 +93,7 @@ func TestNextStartFinishesWhenBothWereKilled(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	before := m.saved()
-	a := m.apply(m.file("v4"), m.file("v6"), "--confirm-within", "1s")
+	a := m.apply(m.file("v4"), m.file("v6"), "--confirm-within", "10s")
 	a.signal(syscall.SIGSTOP) // so that it does not see to it first
 	m.killWatchdog()
 	a.signal(syscall.SIGKILL)
@@ -121,7 +127,7 @@ func TestUnitsWatchdogStandsInForTheKilledOne(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	before := m.saved()
-	a := m.apply(m.file("v4"), "--confirm-within", "2s")
+	a := m.apply(m.file("v4"), "--confirm-within", "10s")
 	unit := m.command("watchdog")
 	if err := unit.Start(); err != nil {
 		t.Fatal(err)
@@ -143,11 +149,11 @@ func TestWatchdogGoesToTheNamespaceThatWasChanged(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	before := m.saved()
-	there := m.host.Command("sleep", "60") // a process by which the namespace is found
+	there := m.host.Command("sleep", "600") // a process by which the namespace is found
 	if err := there.Start(); err != nil {
 		t.Fatal(err)
 	}
-	a := m.apply(m.file("v4"), "--confirm-within", "2s")
+	a := m.apply(m.file("v4"), "--confirm-within", "10s")
 	elsewhere := *m
 	elsewhere.host = lab.Netns(t)
 	unit := elsewhere.command("watchdog")
@@ -181,7 +187,9 @@ func TestUnitsWatchdogMayBeFirst(t *testing.T) {
 	if err := unit.Start(); err != nil {
 		t.Fatal(err)
 	}
-	a := m.apply(m.file("v4"), "--confirm-within", "60s")
+	a := m.apply(m.file("v4"), "--confirm-within", "10m")
+	pid := strconv.Itoa(unit.Process.Pid)
+	m.until("the unit's watches or stands by", func() bool { return m.watchdogAmong(pid) != 0 })
 	if err := unit.Process.Signal(syscall.SIGTERM); err != nil { // whichever it is: it stops, or takes the change back
 		t.Fatal(err)
 	}
@@ -196,7 +204,7 @@ func TestIptablesApplyIsTakenBackWhenKilled(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	before := m.saved()
-	c := m.command("iptables-apply", "-t", "2", m.file("v4"))
+	c := m.command("iptables-apply", "-t", "10", m.file("v4"))
 	in, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

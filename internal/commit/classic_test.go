@@ -111,7 +111,7 @@ func openPty(t *testing.T) (master, slave *os.File) {
 // await reads the child's output until the text came.
 func (c *child) await(text string) {
 	c.t.Helper()
-	if err := c.out.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.out.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		c.t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
@@ -146,7 +146,7 @@ func (c *child) end(wantCode int) {
 	go func() { ended <- c.cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		c.t.Fatalf("still running; output:\n%s", &c.seen)
 	}
 	if got := c.cmd.ProcessState.ExitCode(); got != wantCode {
@@ -449,7 +449,7 @@ func TestKilledRunIsRolledBackByTheWatchdog(t *testing.T) {
 // awaitSettled waits until nothing is pending.
 func (c *child) awaitSettled() {
 	c.t.Helper()
-	for end := time.Now().Add(20 * time.Second); IsPending(c.root); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); IsPending(c.root); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatal("the change is still pending")
 		}

@@ -24,7 +24,7 @@ const (
 	// the waiting process, if it lives, does it and tells.
 	watchdogGrace = 300 * time.Millisecond
 	// watchdogStart is how long the watchdog may take to begin its watch.
-	watchdogStart = 10 * time.Second
+	watchdogStart = 30 * time.Second
 	// watchdogTries is how often a rollback is tried that the kernel refuses.
 	watchdogTries = 30
 )

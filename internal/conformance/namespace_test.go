@@ -60,7 +60,7 @@ type result struct {
 }
 
 // commandTime is how long a command may take. The slowest, names that no resolver answers, take far less.
-const commandTime = 30 * time.Second
+const commandTime = 2 * time.Minute
 
 // run executes argv in the namespace. argv[0] is the name the program is told, path the file that is executed.
 func (n *namespace) run(path string, argv []string, stdin string) result {

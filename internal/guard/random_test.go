@@ -222,7 +222,7 @@ func (w *world) step() {
 // getsThrough tries the connection and a new one.
 func (w *world) getsThrough(order string) {
 	w.t.Helper()
-	live, fresh := w.conn.Alive(3*time.Second), w.Client.Probe(lab.TCP(w.to).Within(3*time.Second))
+	live, fresh := w.conn.Alive(lab.LongWait), w.Client.Probe(lab.TCP(w.to))
 	if live.State != lab.Open || fresh.State != lab.Open {
 		w.t.Fatalf("%s was obeyed: the connection is %v, a new one %v\nafter\n%s", order, live, fresh, strings.Join(w.given, "\n"))
 	}

@@ -40,7 +40,7 @@ func judge(t *testing.T, f rule.Family, h, sender *lab.Host, dst netip.Addr, lis
 		sender.Send(lab.Packet{Proto: lab.ProtoUDP, Src: netip.AddrPortFrom(src, 4000), Dst: netip.AddrPortFrom(dst, 9)})
 	}
 	var counts []int
-	err := lab.WaitFor(5*time.Second, func() (bool, error) {
+	err := lab.WaitFor(time.Minute, func() (bool, error) {
 		counts = counts[:0]
 		for _, m := range regexp.MustCompile(`(?m)^\[(\d+):\d+\] -A`).FindAllStringSubmatch(sh(t, h, program+"-save -c -t raw"), -1) {
 			n, err := strconv.Atoi(m[1])

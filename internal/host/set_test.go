@@ -203,7 +203,7 @@ func eachQuestion(has func(set string) bool, packets []lab.Packet, each func(p l
 func counted(t *testing.T, f rule.Family, h *lab.Host, rules int) (counts []int) {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^\[(\d+):\d+\] -A`)
-	err := lab.WaitFor(5*time.Second, func() (bool, error) {
+	err := lab.WaitFor(time.Minute, func() (bool, error) {
 		counts = counts[:0]
 		for _, m := range line.FindAllStringSubmatch(sh(t, h, f.Program()+"-nft-save -c -t raw"), -1) {
 			n, err := strconv.Atoi(m[1])

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// LongWait is how long a probe waits for what must arrive, ShortWait for what
-// must not. An ICMPv6 error that comes back while connect still holds the
+// LongWait is how long a probe waits for what must arrive, which is as long as a
+// machine may be busy with other work; ShortWait is for what must not. An ICMPv6 error that comes back while connect still holds the
 // socket, as it does between hosts of one machine, is told only when the SYN
 // is sent again, a second later: shortWait6 is the ShortWait of TCP over IPv6.
 const (
-	LongWait   = 8 * time.Second
+	LongWait   = 90 * time.Second
 	ShortWait  = 800 * time.Millisecond
 	shortWait6 = 1300 * time.Millisecond
 )

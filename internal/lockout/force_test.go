@@ -17,7 +17,7 @@ func TestForcedCommandIsObeyedWithAWarning(t *testing.T) {
 	if o.Code != 0 || !strings.HasPrefix(o.Stderr, "moat: warning: done all the same") {
 		t.Errorf("forced: %+v", o)
 	}
-	if !sh.Alive() || l.CanLogin("4") {
+	if !sh.Alive() || !l.ShutOut("4") {
 		t.Error("the rule is not in force")
 	}
 	if o := sh.Run("iptables -D INPUT 1"); o.Code != 0 || o.Stderr != "" || !l.CanLogin("4") {
@@ -29,7 +29,7 @@ func TestGuardThatIsOffLetsEverythingThroughUntilItIsOn(t *testing.T) {
 	t.Parallel()
 	l := sshlab.New(t)
 	sh := l.Login("4")
-	if o := sh.Run("moat guard off && " + shutPort); o.Code != 0 || l.CanLogin("4") {
+	if o := sh.Run("moat guard off && " + shutPort); o.Code != 0 || !l.ShutOut("4") {
 		t.Errorf("off: %+v", o)
 	}
 	if o := sh.Run("iptables -F && moat guard on && " + shutPort); o.Code != 1 || !l.CanLogin("4") {
@@ -49,7 +49,7 @@ func TestConsoleIsNeverHeldUp(t *testing.T) {
 			t.Errorf("%s: %+v", command, o)
 		}
 	}
-	if sh.Alive() {
+	if !sh.Cut() {
 		t.Error("the rules are not in force")
 	}
 }

@@ -51,7 +51,7 @@ func emptyFile(t *testing.T, path string) lab.Mount {
 }
 
 // programWait bounds a program that runs many others.
-const programWait = time.Minute
+const programWait = 5 * time.Minute
 
 // both is two labs that get the same commands: one in a session over SSH, which
 // is guarded, and one on its console, which is not.

@@ -26,7 +26,7 @@ func TestSecureOverSSHIsConfirmedFromANewLogin(t *testing.T) {
 				t.Fatal(err)
 			}
 			sh := l.Login(family)
-			secured(t, l, sh, "--confirm-within 60s --limit-ssh --log --allow http")
+			secured(t, l, sh, "--confirm-within 10m --limit-ssh --log --allow http")
 			if r := sh.Run("moat confirm"); r.Code != 1 {
 				t.Errorf("from the old session: %+v", r)
 			}

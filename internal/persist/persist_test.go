@@ -410,7 +410,7 @@ func TestTroubleGoesToLogSocketLineByLine(t *testing.T) {
 	defer socket.Close()
 	h.file("etc/iptables/rules.v4", "garbage\n")
 	h.run(persist.ExitFailed, "start")
-	if err := socket.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	line := make([]byte, 4096)

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a helper may take on a busy machine.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 const atServer = lab.ServerAddr + ":22"
 

@@ -29,14 +29,13 @@ type Shell struct {
 // session is cut, or has ended.
 const NoAnswer = -1
 
-// Waits: what must come has long, on a busy machine; a session that is cut is
-// believed to be after a shorter time, and so is a port that does not answer.
+// Waits: what must come has long, as a machine may be busy with other work; what
+// must not come is believed not to after a short time.
 const (
-	runWait     = 20 * time.Second
-	greetWait   = 10 * time.Second
-	aliveWait   = 3 * time.Second
-	connectWait = "ConnectTimeout=3" // seconds
-	loginWait   = 20 * time.Second
+	runWait     = 3 * time.Minute
+	answerWait  = lab.LongWait
+	cutWait     = 3 * time.Second
+	shutOutWait = 3 * time.Second
 )
 
 // server gives the server's address in a family, "4" or "6".
@@ -158,8 +157,13 @@ func until(lines <-chan string, mark string, late <-chan time.Time) (text, rest 
 	}
 }
 
-// Alive says whether an answer comes through the session.
-func (s *Shell) Alive() bool { return s.RunWithin(aliveWait, "true").Code == 0 }
+// Alive says whether an answer comes through the session, for which it waits
+// long.
+func (s *Shell) Alive() bool { return s.RunWithin(answerWait, "true").Code == 0 }
+
+// Cut says whether no answer comes through the session, for which it waits
+// shortly.
+func (s *Shell) Cut() bool { return s.RunWithin(cutWait, "true").Code == NoAnswer }
 
 // Close ends the session.
 func (s *Shell) Close() error { return s.stdin.Close() }
@@ -170,7 +174,7 @@ func (l *Lab) Greets(family, port string) bool {
 	l.tb.Helper()
 	var greeting [4]byte
 	err := l.Client.Do(func() error {
-		deadline := time.Now().Add(greetWait)
+		deadline := time.Now().Add(answerWait)
 		c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", net.JoinHostPort(server(family), port))
 		if err != nil {
 			return err
@@ -186,12 +190,23 @@ func (l *Lab) Greets(family, port string) bool {
 }
 
 // CanLogin says whether a new session gets in over IPv4 ("4") or IPv6 ("6") and
-// can run a command.
+// can run a command, for which it waits long.
 func (l *Lab) CanLogin(family string, options ...string) bool {
 	l.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), loginWait)
+	return l.logsIn(answerWait, family, options...)
+}
+
+// ShutOut says whether no new session gets in, for which it waits shortly.
+func (l *Lab) ShutOut(family string, options ...string) bool {
+	l.tb.Helper()
+	return !l.logsIn(shutOutWait, family, options...)
+}
+
+func (l *Lab) logsIn(wait time.Duration, family string, options ...string) bool {
+	l.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	c := l.ssh(ctx, append(options, "-o", connectWait, server(family), "true")...)
+	c := l.ssh(ctx, append(options, server(family), "true")...)
 	out, err := c.Finish()
 	if err != nil {
 		l.tb.Fatalf("sshlab: %v", err)

@@ -112,7 +112,7 @@ func Env() []string {
 const path = binDir + ":/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // consoleWait bounds a command on the console.
-const consoleWait = 60 * time.Second
+const consoleWait = 5 * time.Minute
 
 // Console runs a shell script as root on the server, in no session. Scripts run
 // one after another; ConsoleCommand is for what runs meanwhile.

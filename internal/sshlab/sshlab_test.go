@@ -52,7 +52,7 @@ func TestCutSessionIsReportedAndComesBack(t *testing.T) {
 	l := New(t)
 	sh := l.Login("4")
 	l.MustConsole("iptables -A INPUT -p tcp --dport 22 -j DROP")
-	if sh.Alive() || l.CanLogin("4") {
+	if !sh.Cut() || !l.ShutOut("4") {
 		t.Error("a dropped session answers")
 	}
 	if other := l.Login("6"); !other.Alive() {
