@@ -149,13 +149,18 @@ func dump(request int, reply uint16, header nl.NetlinkRequestData) ([][]byte, er
 	})
 }
 
+// errShort is the error of a message that ends within its header.
+var errShort = errors.New("the kernel's message is too short")
+
 // readRoute reads a struct rtmsg of linux/rtnetlink.h and its attributes; ok
 // is false for a cloned route, which is a cache's.
 func readRoute(m []byte, names map[int]string) (r Route, ok bool, err error) {
+	if len(m) < unix.SizeofRtMsg {
+		return r, false, errShort
+	}
 	msg := nl.DeserializeRtMsg(m)
-	attrs, err := nl.ParseRouteAttr(m[msg.Len():])
-	if err != nil || msg.Flags&unix.RTM_F_CLONED != 0 || msg.Family != unix.AF_INET && msg.Family != unix.AF_INET6 {
-		return r, false, err
+	if msg.Flags&unix.RTM_F_CLONED != 0 || msg.Family != unix.AF_INET && msg.Family != unix.AF_INET6 {
+		return r, false, nil
 	}
 	r = Route{Table: uint32(msg.Table), Type: packet.AddressType(msg.Type), TOS: msg.Tos}
 	any4or6 := netip.IPv4Unspecified()
@@ -164,8 +169,8 @@ func readRoute(m []byte, names map[int]string) (r Route, ok bool, err error) {
 	}
 	r.Prefix = netip.PrefixFrom(any4or6, int(msg.Dst_len))
 	single := Hop{Dead: msg.Flags&unix.RTNH_F_DEAD != 0}
-	for _, a := range attrs {
-		switch v := a.Value; a.Attr.Type & nl.NLA_TYPE_MASK {
+	err = eachAttr(m[unix.SizeofRtMsg:], func(kind uint16, v []byte) (err error) {
+		switch kind {
 		case unix.RTA_DST:
 			r.Prefix = prefix(v, msg.Dst_len)
 		case unix.RTA_SRC:
@@ -179,12 +184,14 @@ func readRoute(m []byte, names map[int]string) (r Route, ok bool, err error) {
 		case unix.RTA_GATEWAY:
 			single.Gateway, _ = netip.AddrFromSlice(v)
 		case unix.RTA_VIA: // struct rtvia: family and address
-			if len(v) > 2 {
-				single.Gateway, _ = netip.AddrFromSlice(v[2:])
-			}
+			single.Gateway, _ = netip.AddrFromSlice(v[min(2, len(v)):])
 		case unix.RTA_MULTIPATH:
-			r.Hops = readHops(v, names)
+			r.Hops, err = readHops(v, names)
 		}
+		return err
+	})
+	if err != nil {
+		return Route{}, false, err
 	}
 	if single.Interface != "" {
 		r.Hops = append(r.Hops, single)
@@ -194,24 +201,26 @@ func readRoute(m []byte, names map[int]string) (r Route, ok bool, err error) {
 
 // readHops reads the struct rtnexthop of a multipath route: 16 bits of length,
 // flags, hops, the interface's index, attributes.
-func readHops(v []byte, names map[int]string) (hops []Hop) {
+func readHops(v []byte, names map[int]string) (hops []Hop, err error) {
 	for len(v) >= unix.SizeofRtNexthop {
 		n := int(nl.NativeEndian().Uint16(v))
 		if n < unix.SizeofRtNexthop || n > len(v) {
-			return hops
+			return nil, errAttr
 		}
 		h := Hop{Interface: names[int(number(v[4:8]))], Dead: v[2]&unix.RTNH_F_DEAD != 0}
-		if attrs, err := nl.ParseRouteAttr(v[unix.SizeofRtNexthop:n]); err == nil {
-			for _, a := range attrs {
-				if a.Attr.Type == unix.RTA_GATEWAY {
-					h.Gateway, _ = netip.AddrFromSlice(a.Value)
-				}
+		err := eachAttr(v[unix.SizeofRtNexthop:n], func(kind uint16, v []byte) error {
+			if kind == unix.RTA_GATEWAY {
+				h.Gateway, _ = netip.AddrFromSlice(v)
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 		hops = append(hops, h)
 		v = v[min((n+3)&^3, len(v)):]
 	}
-	return hops
+	return hops, nil
 }
 
 func prefix(v []byte, bits uint8) netip.Prefix {

@@ -15,23 +15,34 @@ func readRules(family rule.Family) ([]Rule, error) {
 	}
 	var rules []Rule
 	for _, m := range messages {
-		msg := nl.DeserializeRtMsg(m)
-		if msg.Family != uint8(family) {
-			continue
-		}
-		attrs, err := nl.ParseRouteAttr(m[msg.Len():])
+		r, ok, err := readRule(m, family)
 		if err != nil {
 			return nil, err
 		}
-		// The header is struct fib_rule_hdr of linux/fib_rules.h, of the layout of
-		// struct rtmsg: action stands where that has the type.
-		r := Rule{Family: family, TOS: msg.Tos, Action: Action(msg.Type), Table: uint32(msg.Table), Not: msg.Flags&ruleInvert != 0}
-		for _, a := range attrs {
-			r.read(a.Attr.Type&nl.NLA_TYPE_MASK, a.Value, msg)
+		if ok {
+			rules = append(rules, r)
 		}
-		rules = append(rules, r)
 	}
 	return rules, nil
+}
+
+// readRule reads a struct fib_rule_hdr of linux/fib_rules.h and its attributes;
+// ok is false for a rule of another family. The header has the layout of struct
+// rtmsg: action stands where that has the type.
+func readRule(m []byte, family rule.Family) (r Rule, ok bool, err error) {
+	if len(m) < unix.SizeofRtMsg {
+		return r, false, errShort
+	}
+	msg := nl.DeserializeRtMsg(m)
+	if msg.Family != uint8(family) {
+		return r, false, nil
+	}
+	r = Rule{Family: family, TOS: msg.Tos, Action: Action(msg.Type), Table: uint32(msg.Table), Not: msg.Flags&ruleInvert != 0}
+	err = eachAttr(m[unix.SizeofRtMsg:], func(kind uint16, v []byte) error {
+		r.read(kind, v, msg)
+		return nil
+	})
+	return r, err == nil, err
 }
 
 // Of linux/fib_rules.h.
@@ -52,9 +63,9 @@ func (r *Rule) read(kind uint16, v []byte, msg *nl.RtMsg) {
 	case nl.FRA_SRC:
 		r.From = prefix(v, msg.Src_len)
 	case nl.FRA_IIFNAME:
-		r.In = nl.BytesToString(v)
+		r.In = unix.ByteSliceToString(v)
 	case nl.FRA_OIFNAME:
-		r.Out = nl.BytesToString(v)
+		r.Out = unix.ByteSliceToString(v)
 	case nl.FRA_GOTO:
 		r.Goto = number(v)
 	case nl.FRA_PRIORITY:

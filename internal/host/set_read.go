@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -68,65 +67,67 @@ func readSets() ([]*Set, error) {
 	case err != nil:
 		return nil, err
 	}
-	var sets []*Set
-	byName := map[string]*Set{}
+	l := setList{byName: map[string]*Set{}}
 	for _, m := range messages {
-		if len(m) < nl.SizeofNfgenmsg {
-			continue
-		}
-		attrs, err := nl.ParseRouteAttr(m[nl.SizeofNfgenmsg:])
-		if err != nil {
-			return nil, err
-		}
-		s := &Set{}
-		for _, a := range attrs {
-			if a.Attr.Type == attrSetName {
-				s.Name = nl.BytesToString(a.Value)
-			}
-		}
-		if known := byName[s.Name]; known != nil {
-			s = known // a large set comes in several messages
-		} else {
-			byName[s.Name] = s
-			sets = append(sets, s)
-		}
-		if err := s.read(attrs); err != nil {
+		if err := l.read(m); err != nil {
 			return nil, err
 		}
 	}
-	return sets, nil
+	return l.sets, nil
 }
 
-// read takes one message about the set.
-func (s *Set) read(attrs []syscall.NetlinkRouteAttr) error {
-	for _, a := range attrs {
-		switch a.Attr.Type & nl.NLA_TYPE_MASK {
+// setList are sets as messages tell of them: of a large set there are several.
+type setList struct {
+	sets   []*Set
+	byName map[string]*Set
+}
+
+// read takes one message: a struct nfgenmsg and attributes.
+func (l *setList) read(m []byte) error {
+	if len(m) < nl.SizeofNfgenmsg { // the end of the dump
+		return nil
+	}
+	attrs := m[nl.SizeofNfgenmsg:]
+	name := ""
+	err := eachAttr(attrs, func(kind uint16, v []byte) error {
+		if kind == attrSetName {
+			name = unix.ByteSliceToString(v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s := l.byName[name]
+	if s == nil {
+		s = &Set{Name: name}
+		l.byName[name] = s
+		l.sets = append(l.sets, s)
+	}
+	return s.read(attrs)
+}
+
+// read takes the attributes of one message about the set.
+func (s *Set) read(attrs []byte) error {
+	err := eachAttr(attrs, func(kind uint16, v []byte) error {
+		switch kind {
 		case attrTypeName:
-			s.Type = nl.BytesToString(a.Value)
+			s.Type = unix.ByteSliceToString(v)
 		case attrFamily:
-			if len(a.Value) > 0 {
-				s.Family = rule.Family(a.Value[0])
+			if len(v) > 0 {
+				s.Family = rule.Family(v[0])
 			}
 		case attrData:
-			if err := s.readHeader(a.Value); err != nil {
-				return err
-			}
+			return s.readHeader(v)
 		case attrADT:
-			list, err := nl.ParseRouteAttr(a.Value)
-			if err != nil {
-				return err
-			}
-			for _, e := range list {
-				if err := s.readElement(e.Value); err != nil {
-					return err
-				}
-			}
+			return eachAttr(v, func(_ uint16, v []byte) error { return s.readElement(v) })
 		}
-	}
+		return nil
+	})
 	if s.Type != "" && !s.decided() {
 		s.Undecided = true
 	}
-	return nil
+	return err
 }
 
 // decided reports whether all parts of the type are known here.
@@ -145,12 +146,8 @@ func (s *Set) decided() bool {
 
 // readHeader takes what the set was created with.
 func (s *Set) readHeader(b []byte) error {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return err
-	}
-	for _, a := range attrs {
-		switch v := a.Value; a.Attr.Type & nl.NLA_TYPE_MASK {
+	return eachAttr(b, func(kind uint16, v []byte) (err error) {
+		switch kind {
 		case attrNetmask:
 			if len(v) > 0 {
 				s.Netmask = int(v[0])
@@ -158,27 +155,19 @@ func (s *Set) readHeader(b []byte) error {
 		case attrBitmask:
 			s.Bitmask, err = setAddress(v)
 		case attrMarkMask:
-			s.MarkMask = bigEndian(v)
+			s.MarkMask = big32(v)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // readElement takes one element.
 func (s *Set) readElement(b []byte) error {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return err
-	}
 	var e Element
 	var ip, ip2 netip.Addr
 	cidr, cidr2 := -1, -1
-	for _, a := range attrs {
-		v := a.Value
-		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; {
+	err := eachAttr(b, func(kind uint16, v []byte) (err error) {
+		switch {
 		case kind == attrIP:
 			ip, err = setAddress(v)
 		case kind == attrIP2:
@@ -192,23 +181,24 @@ func (s *Set) readElement(b []byte) error {
 		case kind == attrPort && len(v) >= 2:
 			e.Port = binary.BigEndian.Uint16(v)
 		case kind == attrMark:
-			e.Mark = bigEndian(v)
+			e.Mark = big32(v)
 		case kind == attrEther:
 			e.HasMAC = copy(e.MAC[:], v) == len(e.MAC)
 		case kind == attrIface:
-			e.Interface = nl.BytesToString(v)
+			e.Interface = unix.ByteSliceToString(v)
 		case kind == attrName:
-			e.Member = nl.BytesToString(v)
+			e.Member = unix.ByteSliceToString(v)
 		case kind == attrFlags:
-			flags := bigEndian(v)
+			flags := big32(v)
 			e.Physdev, e.NoMatch, e.Wildcard = flags&flagPhysdev != 0, flags&flagNoMatch != 0, flags&flagWildcard != 0
 		case kind == attrTimeout, kind >= attrBytes && kind <= attrPad: // counters, comment, marks
 		default:
 			s.Undecided = true
 		}
-		if err != nil {
-			return err
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	e.Net, e.Net2 = s.network(ip, cidr), netPrefix(ip2, cidr2)
 	s.Elements = append(s.Elements, e)
@@ -235,19 +225,10 @@ func netPrefix(a netip.Addr, bits int) netip.Prefix {
 }
 
 // setAddress reads IPSET_ATTR_IPADDR_IPV4 (1) or _IPV6 (2) inside of an attribute.
-func setAddress(b []byte) (netip.Addr, error) {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil || len(attrs) == 0 {
-		return netip.Addr{}, err
-	}
-	a, _ := netip.AddrFromSlice(attrs[0].Value)
-	return a, nil
-}
-
-// bigEndian reads 32 bits of network order; 0 if there are not as many.
-func bigEndian(v []byte) uint32 {
-	if len(v) < 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(v)
+func setAddress(b []byte) (a netip.Addr, err error) {
+	err = eachAttr(b, func(_ uint16, v []byte) error {
+		a, _ = netip.AddrFromSlice(v)
+		return nil
+	})
+	return a, err
 }
