@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"moat/internal/packet"
@@ -159,7 +160,7 @@ func (d *Diff) shorter(c *Change, q *question.Question, e *DiffExample) *DiffExa
 			*q, e = without, shorter
 		}
 	}
-	for name := range maps.Clone(q.Fixed) {
+	for _, name := range slices.Sorted(maps.Keys(q.Fixed)) {
 		without := *q
 		without.Fixed = maps.Clone(q.Fixed)
 		delete(without.Fixed, name)

@@ -91,7 +91,7 @@ func (k *marks) outside(m *Model, f *flow) bool {
 // not: the old one's, or with now the new one's.
 func (a *alignment) marks(m *Model, now bool) *marks {
 	k := newMarks()
-	for key, p := range a.chains {
+	for _, p := range a.chains {
 		c := p.old
 		if now {
 			c = p.now
@@ -105,7 +105,7 @@ func (a *alignment) marks(m *Model, now bool) *marks {
 			}
 		}
 		if policyOf(p.old) != policyOf(p.now) {
-			k.policies[m.chain(key[0], key[1])] = true
+			k.policies[m.chain(p.table, p.name)] = true
 		}
 	}
 	return k

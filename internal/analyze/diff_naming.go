@@ -67,11 +67,14 @@ func (a *naming) next(r *rule.Rule, i int, text string) int {
 
 // chainPair is a chain that both rulesets have, or one of them: then the other
 // is nil.
-type chainPair struct{ old, now *rule.Chain }
+type chainPair struct {
+	table, name string
+	old, now    *rule.Chain
+}
 
 // alignment is which rules of two rulesets are the same.
 type alignment struct {
-	chains map[[2]string]chainPair // by table and name
+	chains []*chainPair // those of the old ruleset, then what the new one adds
 	// same are the rules of the new ruleset that stand unchanged in the order of
 	// the old one, and twin also those that moved; both give the old one's rule.
 	same, twin map[*rule.Rule]*rule.Rule
@@ -82,16 +85,19 @@ type alignment struct {
 // align finds what two rulesets have in common.
 func align(old, now *rule.Ruleset) *alignment {
 	a := &alignment{
-		chains: map[[2]string]chainPair{}, same: map[*rule.Rule]*rule.Rule{}, twin: map[*rule.Rule]*rule.Rule{},
+		same: map[*rule.Rule]*rule.Rule{}, twin: map[*rule.Rule]*rule.Rule{},
 		kept: map[*rule.Rule]bool{}, old: map[*rule.Rule]int{}, now: map[*rule.Rule]int{},
 	}
+	pairs := map[[2]string]*chainPair{}
 	each := func(rs *rule.Ruleset, put func(p *chainPair, c *rule.Chain)) {
 		for _, t := range rs.Tables {
 			for _, c := range t.Chains {
 				key := [2]string{t.Name, c.Name}
-				p := a.chains[key]
-				put(&p, c)
-				a.chains[key] = p
+				if pairs[key] == nil {
+					pairs[key] = &chainPair{table: t.Name, name: c.Name}
+					a.chains = append(a.chains, pairs[key])
+				}
+				put(pairs[key], c)
 			}
 		}
 	}
@@ -104,7 +110,7 @@ func align(old, now *rule.Ruleset) *alignment {
 }
 
 // chain aligns the rules of a chain.
-func (a *alignment) chain(p chainPair, f rule.Family) {
+func (a *alignment) chain(p *chainPair, f rule.Family) {
 	var lists [2][]string
 	var rules [2][]*rule.Rule
 	for i, c := range [...]*rule.Chain{p.old, p.now} {

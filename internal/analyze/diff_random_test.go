@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -333,8 +334,10 @@ func (p *pointTester) point(w simulate.Way) (packet.Packet, bool) {
 	return k, !k.Fragment && p.real[w].Has(&at) // what a fragment has in place of ports, no packet tells
 }
 
+var diffSeed = flag.Uint64("diff.seed", 11, "for other random rulesets than the usual ones")
+
 func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
-	r := &randomRules{Rand: rand.New(rand.NewPCG(11, 3))}
+	r := &randomRules{Rand: rand.New(rand.NewPCG(*diffSeed, 3))}
 	pairs, points, changes, examples := 150, 900, 0, 0
 	inside, outside, possible := 0, 0, 0
 	for n := range pairs {
@@ -379,5 +382,23 @@ func TestRandomDiffsAgreeWithBothSimulations(t *testing.T) {
 	t.Logf("%d changes, %d examples, %d of them only possible; %d packets inside, %d outside", changes, examples, possible, inside, outside)
 	if inside < 10000 || inside+outside < 100000 || examples < changes {
 		t.Errorf("%d changes with %d examples; %d packets in changes and %d in none", changes, examples, inside, outside)
+	}
+}
+
+func TestDiffOfTheSameRulesetsSaysTheSameEachTime(t *testing.T) {
+	r := &randomRules{Rand: rand.New(rand.NewPCG(6, 6))}
+	for range 20 {
+		l := r.lines()
+		c := r.changed(l)
+		var said [2]string
+		for i := range said {
+			d := diffOf(t, rule.IPv4, l.text(), c.text())
+			for _, x := range d.Changes {
+				said[i] += fmt.Sprintf("%v: %v -> %v\n%v%v\n", x.Way.Hook(), x.Old, x.New, x.Packets, x.Example)
+			}
+		}
+		if said[0] != said[1] {
+			t.Fatalf("first\n%s\nthen\n%s", said[0], said[1])
+		}
 	}
 }

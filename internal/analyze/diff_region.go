@@ -29,18 +29,18 @@ type region struct {
 // region collects the conditions of changed rules.
 func (a *alignment) region(before, after *Model) *region {
 	r := &region{}
-	for key, p := range a.chains {
+	for _, p := range a.chains {
 		r.chain(p)
 		for i, c := range [...]*rule.Chain{p.old, p.now} {
 			if c == nil {
 				continue
 			}
-			m := [...]*Model{before, after}[i].chain(key[0], key[1])
+			m := [...]*Model{before, after}[i].chain(p.table, p.name)
 			for n, x := range c.Rules {
 				if i == 0 && a.kept[x] || i == 1 && a.same[x] != nil {
 					continue
 				}
-				r.add(key[0], &m.rules[n])
+				r.add(p.table, &m.rules[n])
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func (a *alignment) region(before, after *Model) *region {
 
 // chain notes a built-in chain whose policy is another one. One that is not
 // there accepts.
-func (r *region) chain(p chainPair) {
+func (r *region) chain(p *chainPair) {
 	var policies [2]rule.Verdict
 	hook := rule.Hook(0)
 	for i, c := range [...]*rule.Chain{p.old, p.now} {
@@ -123,8 +123,9 @@ func (r *region) of(w simulate.Way, before, after *Model) space.Set {
 
 // eachTarget gives the rules whose targets are extensions that do something.
 func (m *Model) eachTarget(do func(*modelRule)) {
-	for _, chains := range m.tables {
-		for _, c := range chains {
+	for _, t := range m.Rules.Tables {
+		for _, chain := range t.Chains {
+			c := m.chain(t.Name, chain.Name)
 			for n := range c.rules {
 				if c.rules[n].action == targets {
 					do(&c.rules[n])

@@ -52,3 +52,18 @@ func TestEndsAreAllThatMayBecomeOfAPacket(t *testing.T) {
 		t.Errorf("ends without having been asked for: %v", r.Ends)
 	}
 }
+
+// The kernel routes what this host sends anew only when a translation gave it
+// another destination.
+func TestRedirectionToTheSameDestinationIsNotRoutedAnew(t *testing.T) {
+	rs := ruleset(t, rule.IPv4,
+		"*nat", ":OUTPUT ACCEPT", ":POSTROUTING ACCEPT", "-A OUTPUT -p tcp -j REDIRECT --to-ports 81", "-A POSTROUTING -o eth0 -j SNAT --to-source 192.0.2.7",
+	)
+	for dst, want := range map[string]string{"127.0.0.1": "192.0.2.7", "198.51.100.9": "198.51.100.2"} {
+		p := tcp("198.51.100.2", dst, 80)
+		p.In, p.Out = "", "eth0"
+		if r := New(rs).Walk(p, Options{Way: Out}); r.Packet.Src.String() != want || r.Packet.Dst.String() != "127.0.0.1" {
+			t.Errorf("to %s: left from %v to %v, want from %s to 127.0.0.1", dst, r.Packet.Src, r.Packet.Dst, want)
+		}
+	}
+}
