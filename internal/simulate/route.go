@@ -88,13 +88,14 @@ func (s *state) hop() bool {
 // anywhere, and one that was told to be forwarded is.
 func (w *walk) route(s *state) (leaf, bool) {
 	nowhere := s.way == Through && s.out == "" && !s.hiddenOut
+	toHere := s.toHere && !s.stays()
 	marked := s.p.Host != nil && s.p.Mark != s.cameWith
-	if s.p.Dst == s.cameTo && !s.toHere && !nowhere && !marked {
+	if s.p.Dst == s.cameTo && !toHere && !nowhere && !marked {
 		return leaf{}, false
 	}
-	onlyMarked := marked && s.p.Dst == s.cameTo && !s.toHere && !nowhere
+	onlyMarked := marked && s.p.Dst == s.cameTo && !toHere && !nowhere
 	s.cameTo, s.cameWith = s.p.Dst, s.p.Mark
-	if s.toHere && s.way != Out {
+	if toHere && s.way != Out {
 		s.way, s.out, s.hiddenOut = In, "", false
 		return leaf{}, false
 	}
@@ -110,7 +111,7 @@ func (w *walk) route(s *state) (leaf, bool) {
 		return leaf{}, false
 	}
 	switch {
-	case s.way == Out && (s.toHere || s.p.Dst.IsValid() && s.p.Dst.IsLoopback()):
+	case s.way == Out && (toHere || s.p.Dst.IsValid() && s.p.Dst.IsLoopback()):
 		s.out, s.hiddenOut = "lo", false
 	case s.way == Out:
 		s.out, s.hiddenOut = "", true
@@ -122,6 +123,10 @@ func (w *walk) route(s *state) (leaf, bool) {
 	}
 	return leaf{}, false
 }
+
+// stays reports whether a redirection of what this host sends found the
+// destination already there: only another one is routed again.
+func (s *state) stays() bool { return s.way == Out && s.p.Dst.IsValid() && s.p.Dst == s.cameTo }
 
 // routed sends the packet where a route leads. A zero Route is one that was not
 // told: out, but not which interface.
