@@ -58,7 +58,8 @@ A confirmation counts from a console or from a connection that began after the
 change: only that proves that the next login will work.
 
 The exit code is 0 when it was confirmed, 1 when it was refused or taken back, 2
-when it could not be made, and 3 when the old rules could not be put back.`,
+when it could not be made, 3 when the old rules could not be put back, and 4 when
+it was confirmed but could not be saved for the next boot.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
 				return trouble(c, errors.New("one file of rules is wanted, or one for each family"))
@@ -75,20 +76,8 @@ when it could not be made, and 3 when the old rules could not be put back.`,
 			return f.apply(c, files, func() error { return showChanges(files, c.OutOrStdout(), c.ErrOrStderr()) })
 		},
 	}
-	cmd.SetFlagErrorFunc(trouble)
 	f.add(cmd)
 	return cmd
-}
-
-// trouble prints why a command could not do its work. What is wrong in a file
-// stands alone on its line, as editors look for it.
-func trouble(c *cobra.Command, err error) error {
-	text := "moat: " + c.Name() + ": " + err.Error()
-	if place := (*load.Error)(nil); errors.As(err, &place) {
-		text = err.Error()
-	}
-	fmt.Fprintln(c.ErrOrStderr(), text)
-	return exitCode(exitTrouble)
 }
 
 // crlfLine is the first line, from 1, that ends in a carriage return, which no

@@ -44,7 +44,7 @@ that mend it; all of these have been tried on a copy of the rules.
 Without --rules the live rules of both families are audited, with what this
 host knows of its interfaces and listening programs. A rule's comment
 "moat:ok NAME", or a line of the config, silences a finding.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -19,8 +19,9 @@ that began after the change: an older one does not prove that a new one gets in.
 From an older one, how to open a new one is printed, and nothing is confirmed.
 
 The exit code is 0 when it was confirmed, 1 when not or when nothing was pending,
-2 when it stays but could not be saved for the next boot.`,
-		Args:          cobra.NoArgs,
+2 when that could not be done, and 4 when it stays but could not be saved for the
+next boot.`,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -38,9 +39,9 @@ func newRollbackCommand() *cobra.Command {
 		Long: `Puts the old rules back, as the end of the time would. What other programs changed
 meanwhile is kept where it does not meet the change, and told.
 
-The exit code is 0 when they are back, 1 when nothing was pending, 3 when they
-could not be put back.`,
-		Args:          cobra.NoArgs,
+The exit code is 0 when they are back, 1 when nothing was pending, 2 when that
+could not be done, and 3 when the kernel refuses the old rules.`,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -56,7 +57,7 @@ func newStatusCommand() *cobra.Command {
 		Short: "Tell what change is pending, since when, by whom",
 		Long: `Tells what change waits to be confirmed, since when, by whom, and how many seconds
 are left. The exit code is 0 when one is pending and 1 when none is.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -75,7 +76,7 @@ func newWatchdogCommand() *cobra.Command {
 		Use:           cli.WatchdogCommand,
 		Short:         "Watch over the change that is pending",
 		Hidden:        true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -33,7 +33,7 @@ by translation. All other connections are not let in: that is proved.
 
 Without --rules the live rules of both families are taken. docs/diff.md has
 more, and describes the JSON.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -25,10 +25,15 @@ MOAT_FORCE=1 before a command lets that one through. Further clients are
 protected by ` + guard.ConfigFile + `:
 
   protect = ["tcp 22 from 198.51.100.0/24"]`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(c *cobra.Command, _ []string) error { return showGuard(c.OutOrStdout(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := showGuard(c.OutOrStdout(), c.ErrOrStderr()); err != nil {
+				return trouble(c, err)
+			}
+			return nil
+		},
 	}
 	cmd.AddCommand(newGuardSwitch("on", "Guard again", true), newGuardSwitch("off", "Let every change through until the next boot", false))
 	return cmd
@@ -36,10 +41,10 @@ protected by ` + guard.ConfigFile + `:
 
 func newGuardSwitch(name, short string, on bool) *cobra.Command {
 	return &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
-		RunE: func(*cobra.Command, []string) error {
+		Use: name, Short: short, Args: noArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
 			if err := guard.Switch("", on); err != nil {
-				return fmt.Errorf("guard: %w", err)
+				return trouble(c, err)
 			}
 			return nil
 		},
@@ -50,7 +55,7 @@ func newGuardSwitch(name, short string, on bool) *cobra.Command {
 func showGuard(out, warn io.Writer) error {
 	off, err := guard.Off("")
 	if err != nil {
-		return fmt.Errorf("guard: %w", err)
+		return err
 	}
 	state := "on"
 	if off {

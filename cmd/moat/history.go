@@ -24,7 +24,7 @@ func newHistoryCommand() *cobra.Command {
 		Short: "List the rulesets that were applied, show one, or apply it again",
 		Long: `Lists what moat apply and iptables-apply loaded: the newest 50, with time, user and
 reason, and how it ended.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -85,7 +85,7 @@ func userOf(e commit.Entry) string {
 func historyEntry(arg string) (commit.Entry, map[rule.Family][]byte, error) {
 	n, err := strconv.Atoi(arg)
 	if err != nil {
-		return commit.Entry{}, nil, fmt.Errorf("%q is no number of the history", arg)
+		return commit.Entry{}, nil, fmt.Errorf("%q is no number: \"moat history\" lists those that are kept", arg)
 	}
 	return commit.HistoryEntry("", n)
 }
@@ -93,7 +93,7 @@ func historyEntry(arg string) (commit.Entry, map[rule.Family][]byte, error) {
 // oneNumber wants the number of an entry.
 func oneNumber(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return trouble(c, errors.New("the number of an entry is wanted, as moat history lists it"))
+		return trouble(c, errors.New("the number of one ruleset is wanted: \"moat history\" lists those that are kept"))
 	}
 	return nil
 }
@@ -116,7 +116,6 @@ one family, as iptables-restore reads them.`,
 			return showEntry(c.OutOrStdout(), entry, texts, v4 || !v6, v6 || !v4)
 		},
 	}
-	cmd.SetFlagErrorFunc(trouble)
 	cmd.Flags().BoolVarP(&v4, "ipv4", "4", false, "the rules of IPv4 only")
 	cmd.Flags().BoolVarP(&v6, "ipv6", "6", false, "the rules of IPv6 only")
 	return cmd
@@ -168,7 +167,6 @@ as moat apply would. Tables that there were not then are emptied.`,
 			return f.apply(c, files, func() error { return showChanges(files, c.OutOrStdout(), c.ErrOrStderr()) })
 		},
 	}
-	cmd.SetFlagErrorFunc(trouble)
 	f.add(cmd)
 	return cmd
 }

@@ -43,7 +43,7 @@ func newLabCommand() *cobra.Command {
 a router and a client beside it. Rules, /etc/iptables and /etc/default are the
 lab's own; nothing reaches this machine's firewall or network. Works without
 root where the kernel gives user namespaces to everyone.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return inLab(c.Context(), lab.RunShell) },
@@ -66,7 +66,12 @@ listens there and what must hold when it has ended:
 The script itself may call probe tcp 22 expect open, probe hold NAME tcp 22,
 probe alive NAME, client COMMAND and router COMMAND. The exit code is the
 script's, or 1 when a probe was not as expected.`,
-		Args:          cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return trouble(c, errors.New("one script is wanted, as in: moat lab run rules.sh"))
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -26,6 +26,7 @@ type machine struct {
 	t          *testing.T
 	host       *lab.Host
 	state, etc string
+	boot       string // a file with another boot's id; "" for this boot
 	file       func(string) string
 }
 
@@ -74,6 +75,9 @@ func (m *machine) command(args ...string) *lab.Cmd {
 	c := m.host.Command(self, args...)
 	c.Env = append(os.Environ(), envArgv0+"=moat")
 	c.Mounts = []lab.Mount{{From: m.state, To: "/var/lib/moat"}, {From: m.etc, To: "/etc/iptables"}}
+	if m.boot != "" {
+		c.Mounts = append(c.Mounts, lab.Mount{From: m.boot, To: "/proc/sys/kernel/random/boot_id"})
+	}
 	return c
 }
 

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"moat/internal/cli"
+	"moat/internal/load"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -22,7 +25,7 @@ func run(argv []string) int {
 	if len(argv) > 0 {
 		name, argv = filepath.Base(argv[0]), argv[1:]
 	}
-	if len(argv) == 0 || argv[0] != cli.WatchdogCommand {
+	if len(argv) == 0 || !slices.Contains(pendingCommands[:], argv[0]) {
 		cli.FinishPending()
 	}
 	if p := cli.Find(name); p != nil {
@@ -57,6 +60,10 @@ func unknownProgram(argv []string) int {
 	return 1
 }
 
+// pendingCommands are about the change that is pending: they see to it themselves,
+// and would tell what is wrong with it a second time.
+var pendingCommands = [...]string{"status", "confirm", "rollback", cli.WatchdogCommand}
+
 // moat runs one of moat's own commands.
 func moat(args []string) int {
 	root := newRootCommand()
@@ -73,6 +80,39 @@ func moat(args []string) int {
 	return 1
 }
 
+// trouble prints why a command could not do its work, and gives the exit code for
+// that. What is wrong in a file stands alone on its line, as editors look for it.
+func trouble(c *cobra.Command, err error) error {
+	text := strings.Replace(c.CommandPath(), "moat ", "moat: ", 1) + ": " + err.Error()
+	if place := (*load.Error)(nil); errors.As(err, &place) {
+		text = err.Error()
+	}
+	fmt.Fprintln(c.ErrOrStderr(), text)
+	return exitCode(exitTrouble)
+}
+
+// noArgs wants no word behind a command but one of its own commands.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	if len(names) > 0 {
+		return trouble(c, fmt.Errorf("there is no %q here, but %s", args[0], strings.Join(names, " and ")))
+	}
+	return trouble(c, fmt.Errorf("%q is one word too many: nothing is wanted but options", args[0]))
+}
+
+// wrongFlag says what is wrong with an option, and where those are that there are.
+func wrongFlag(c *cobra.Command, err error) error {
+	return trouble(c, fmt.Errorf("%w; %q shows the options", err, c.CommandPath()+" --help"))
+}
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "moat",
@@ -81,6 +121,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(wrongFlag) // also of those below that have none of their own
 	root.AddCommand(newExplainCommand(), newAuditCommand(), newCheckCommand(), newDiffCommand(), newExposureCommand(), newGuardCommand(), newLabCommand(), newVersionCommand(),
 		newApplyCommand(), newSecureCommand(), newConfirmCommand(), newRollbackCommand(), newStatusCommand(), newHistoryCommand(), newWatchdogCommand())
 	for i := range cli.Programs {
@@ -113,7 +154,7 @@ func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print Moat's version, and that of the iptables it stands in for",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(c.OutOrStdout(), "moat "+cli.Version+" (as iptables v1.8.9)")
 			return err

@@ -54,12 +54,11 @@ Your own connection's port, and that of sshd, stay open in any case. Chains of
 containers and other programs are left alone, and so are FORWARD on a host that
 forwards, OUTPUT, and all tables but filter. Rules of INPUT that let something in
 are taken out, and shown; --keep leaves them. docs/secure.md has more.`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
-	cmd.SetFlagErrorFunc(trouble)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.allow, "allow", nil, "`SERVICES` to let in: ssh,http,5432/tcp from 10.0.0.0/8")
 	flags.BoolVar(&f.limitSSH, "limit-ssh", false, "at most 6 logins a minute from one address, 10 at once")

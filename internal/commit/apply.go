@@ -16,6 +16,7 @@ const (
 	ExitNot      = 1 // refused or taken back; or there is nothing pending
 	ExitTrouble  = 2 // it could not be done: nothing was changed
 	ExitStranded = 3 // the new rules could not be taken back and are in force
+	ExitUnsaved  = 4 // confirmed, but the boot files could not be written
 )
 
 // DefaultWithin is the time to confirm if none is told.
@@ -124,9 +125,7 @@ func (t *timed) change(files []File) int {
 func (t *timed) takeBack(ended string) int {
 	if err := t.undo(ended); err != nil {
 		t.complain("%v", err)
-		if isStranded(err) {
-			return ExitStranded
-		}
+		return ExitStranded
 	}
 	t.complain("nothing was changed: the old rules are back")
 	return ExitNot

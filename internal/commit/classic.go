@@ -289,8 +289,10 @@ func (a *classic) tookBack(n ending, err error, code int) int {
 			a.fail("%s", strings.TrimSuffix(line, "\n"))
 		}
 		return exitStranded
-	case err != nil:
+	case err != nil: // the watchdog goes on
+		a.print("failed.\n")
 		a.fail("%v", err)
+		return exitStranded
 	}
 	a.print("done.\n")
 	for _, note := range n.Notes {

@@ -63,7 +63,10 @@ func startAgain(t *testing.T, root string, isTerminal bool, args ...string) *chi
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.cmd.Process.Kill() }) // ended long before, if the test went well
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // ended long before, if the test went well
+		c.awaitWatchdog()
+	})
 	for _, f := range theirs {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
@@ -106,6 +109,22 @@ func openPty(t *testing.T) (master, slave *os.File) {
 	}
 	t.Cleanup(func() { _ = master.Close() }) // a second close is no matter
 	return master, slave
+}
+
+// awaitWatchdog waits for the watchdog to end, which may look for the lock of the
+// change once more and so make a file where the test's folder is being removed.
+func (c *child) awaitWatchdog() {
+	f, err := os.Open(c.root + lastDir + "/" + watchdogFile)
+	if err != nil {
+		return // nothing ended, and nobody is left to look
+	}
+	defer f.Close()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if isFree, err := tryLock(f, syscall.LOCK_SH); isFree || err != nil {
+			return
+		}
+	}
+	c.t.Error("the watchdog goes on")
 }
 
 // await reads the child's output until the text came.

@@ -4,51 +4,76 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 )
 
-// errOldSession refuses a confirmation that proves nothing.
-var errOldSession = errors.New("this connection is older than the change, so it does not prove that a new one gets in")
+// Errors of a confirmation that proves nothing.
+var (
+	errOldSession = errors.New("this connection is older than the change, so it does not prove that a new one gets in")
+	errNoSession  = errors.New("it is not known by which connection you work here, so this does not prove that a new one gets in")
+)
 
 // Confirm keeps the change that is pending and gives the exit code. From a
 // connection that was there before the change it counts only with fromHere.
 func Confirm(env Env, fromHere bool) int {
 	e := env.ready()
+	defer e.keepWatch()
 	p, err := e.underLock("", func(p *pending) error {
-		if !fromHere && !e.proves(p) {
-			return errOldSession
+		if why := e.provesNot(p); why != nil && !fromHere {
+			return why
 		}
-		return e.settle(p, stateConfirmed, ending{Ended: endedConfirmed})
+		err := e.settle(p, stateConfirmed, ending{Ended: endedConfirmed, Notes: p.harm})
+		if err != nil && p.state != stateConfirmed {
+			err = fmt.Errorf("not confirmed: that cannot be written down (%w), so the old rules come back when the time is over", err)
+		}
+		return err
 	})
 	switch {
-	case errors.Is(err, errOldSession):
+	case errors.Is(err, errOldSession), errors.Is(err, errNoSession):
 		e.complain("not confirmed: %v", err)
 		e.say("  from a new one  %s\n  or insist       moat confirm --from-here", newLogin(e.Who))
 		return ExitNot
 	case p != nil && p.state == stateConfirmed:
 		return e.confirmed(p, err)
 	}
-	return e.notDone(err)
+	return e.notDone("confirm", err)
+}
+
+// keepWatch starts a watchdog if something is pending still and has none. That it
+// cannot is no answer to what was asked; the next start of a program says it.
+func (e *Env) keepWatch() {
+	if IsPending(e.Root) {
+		_ = e.attend()
+	}
 }
 
 // confirmed tells that the change stays, and what went wrong after that.
 func (e *Env) confirmed(p *pending, err error) int {
 	e.say("confirmed: the new rules (%s) stay.", p.sources())
-	if err != nil {
-		e.complain("but %v", err)
-		return ExitTrouble
+	for _, harm := range p.harm {
+		e.say("  %s", harm)
 	}
-	if p.Save {
+	switch {
+	case err != nil:
+		e.complain("but %v", err)
+	case p.Save:
 		e.say("They are loaded at boot.")
+	}
+	if isUnsaved(err) {
+		return ExitUnsaved
 	}
 	return ExitDone
 }
 
-// notDone tells why nothing was confirmed or taken back.
-func (e *Env) notDone(err error) int {
-	e.complain("%v", err)
+// notDone tells why a command did nothing.
+func (e *Env) notDone(command string, err error) int {
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("only root may (sudo moat %s): %w", command, err)
+	}
+	e.complain("%s: %v", command, err)
 	switch {
 	case isStranded(err):
 		return ExitStranded
@@ -58,10 +83,18 @@ func (e *Env) notDone(err error) int {
 	return ExitTrouble
 }
 
-// proves says if the caller being here shows that new connections get in, or
-// that none is needed: on a console, by a script of the machine's own.
-func (e *Env) proves(p *pending) bool {
-	return len(e.Who.Sessions) == 0 && !e.Who.Unknown || slices.ContainsFunc(e.Who.Sessions, func(c Connection) bool { return !p.existed(c) })
+// provesNot says why the caller being here does not show that new connections get
+// in. nil: it does, or none is needed, as on a console or for a script of the
+// machine's own.
+func (e *Env) provesNot(p *pending) error {
+	isNew := func(c Connection) bool { return !p.existed(c) }
+	switch {
+	case len(e.Who.Sessions) == 0 && e.Who.Unknown:
+		return errNoSession
+	case len(e.Who.Sessions) == 0, slices.ContainsFunc(e.Who.Sessions, isNew):
+		return nil
+	}
+	return errOldSession
 }
 
 // newLogin is a command that confirms by a new connection: ControlPath=none, for
@@ -89,13 +122,14 @@ func newLogin(w Who) string {
 // Rollback takes the pending change back at once and gives the exit code.
 func Rollback(env Env) int {
 	e := env.ready()
+	defer e.keepWatch()
 	var n ending
 	_, err := e.underLock("", func(p *pending) (err error) {
 		n, err = e.rollBack(p, endedAsked)
 		return err
 	})
 	if err != nil {
-		return e.notDone(err)
+		return e.notDone("rollback", err)
 	}
 	e.say("The old rules are back.")
 	for _, note := range n.Notes {
@@ -117,28 +151,30 @@ type status struct {
 	State     state      `json:"state,omitempty"`
 	Watched   bool       `json:"watched"`
 	Elsewhere bool       `json:"other_namespace,omitempty"`
+	Damaged   []string   `json:"damaged,omitempty"`
 }
 
 // Status tells what is pending: exit code ExitDone, or ExitNot if nothing is.
 func Status(env Env, asJSON bool) int {
 	e := env.ready()
+	failed := e.attend()
 	p, err := e.open(pendingDir)
 	if err != nil && !errors.Is(err, errNothingPending) {
-		e.complain("%v", err)
-		return ExitTrouble
+		return e.notDone("status", err)
+	}
+	if isTold(failed) {
+		e.complain("%v", failed)
 	}
 	var s status
-	if err == nil {
+	if err == nil && !p.isBack {
 		if s, err = e.status(p); err != nil {
-			e.complain("%v", err)
-			return ExitTrouble
+			return e.notDone("status", err)
 		}
 	}
 	if asJSON {
 		text, err := json.MarshalIndent(s, "", "  ")
 		if err != nil {
-			e.complain("%v", err)
-			return ExitTrouble
+			return e.notDone("status", err)
 		}
 		e.say("%s", text)
 	} else {
@@ -151,7 +187,7 @@ func Status(env Env, asJSON bool) int {
 }
 
 func (e *Env) status(p *pending) (s status, err error) {
-	s = status{Pending: true, Since: &p.Since, Program: p.Program, Who: &p.Who, Reason: p.Reason, Save: p.Save, State: p.state}
+	s = status{Pending: true, Since: &p.Since, Program: p.Program, Who: &p.Who, Reason: p.Reason, Save: p.Save, State: p.state, Damaged: p.harm}
 	for _, part := range p.Parts {
 		s.Files = append(s.Files, part.Source)
 	}
@@ -193,6 +229,9 @@ func (s *status) text(p *pending) string {
 	}
 	if s.Elsewhere {
 		b.WriteString("\n  where     in another network namespace")
+	}
+	for _, harm := range s.Damaged {
+		b.WriteString("\n  damaged   " + harm)
 	}
 	if !s.Watched {
 		b.WriteString("\n  watchdog  none: the next start of any program of moat starts one")

@@ -57,6 +57,8 @@ func (e *Env) end(p *pending, stopped bool) error {
 	switch {
 	case err != nil:
 		return err
+	case p.isBack:
+		return e.settle(p, stateRolledBack, p.ended)
 	case p.state == stateConfirmed:
 		return e.finish(p, ending{Ended: endedConfirmed})
 	case p.state == stateRolledBack:
@@ -75,12 +77,19 @@ func (e *Env) end(p *pending, stopped bool) error {
 
 // Finish is for the start of every program of Moat when something IsPending: it
 // takes back a change whose time is over, ends what a killed process or a power
-// cut left in its middle, and starts a watchdog where there is none.
+// cut left in its middle, and starts a watchdog where there is none. Confirm,
+// Rollback and Status do that themselves.
 func Finish(env Env) {
 	e := env.ready()
-	if err := e.attend(); err != nil && !errors.Is(err, errLocked) && !errors.Is(err, os.ErrPermission) {
+	if err := e.attend(); isTold(err) {
 		e.complain("the timed change that is pending: %v", err)
 	}
+}
+
+// isTold says if an error of attend is to be told: not that another program is at
+// work, and not that this is no business of the caller's.
+func isTold(err error) bool {
+	return err != nil && !errors.Is(err, errLocked) && !errors.Is(err, os.ErrPermission)
 }
 
 func (e *Env) attend() error {
@@ -100,23 +109,35 @@ func (e *Env) attend() error {
 		return err
 	}
 	isWatched, err := e.isWatched()
-	if err != nil || isWatched && boot == p.Boot {
+	if err != nil {
 		return err
+	}
+	if isWatched && boot == p.Boot {
+		late, err := e.isDue(p, watchdogLate)
+		if err != nil || !late || p.state != stateApplied {
+			return err
+		}
 	}
 	if err := e.tend(p, 0, false); err != nil {
 		return err
 	}
-	if !IsPending(e.Root) {
+	switch {
+	case !IsPending(e.Root):
 		return e.tell(p)
+	case isWatched || p.isBack:
+		return nil
 	}
 	_, err = e.startWatchdog()
 	return err
 }
 
-// tell says what became of a change that nobody else tells of.
+// tell says what became of a change that nobody else tells of; nil is none.
 func (e *Env) tell(p *pending) error {
 	last, err := e.open(lastDir)
-	if err != nil || last.ID != p.ID {
+	if errors.Is(err, errNothingPending) || p == nil || err == nil && last.ID != p.ID {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	n := last.ending()

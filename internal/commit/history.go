@@ -58,14 +58,14 @@ func History(root string) ([]Entry, error) {
 }
 
 // ErrNoEntry says that the history has no such entry.
-var ErrNoEntry = errors.New("the history has no such entry; \"moat history\" lists them")
+var ErrNoEntry = errors.New("\"moat history\" lists those that are kept")
 
 // HistoryEntry gives one entry and its rules; a family that the program had no
 // business with has none.
 func HistoryEntry(root string, number int) (entry Entry, texts map[rule.Family][]byte, err error) {
 	entry, err = readEntry(root, number)
 	if errors.Is(err, fs.ErrNotExist) {
-		return entry, nil, fmt.Errorf("%d: %w", number, ErrNoEntry)
+		return entry, nil, fmt.Errorf("there is no ruleset %d: %w", number, ErrNoEntry)
 	}
 	if err != nil {
 		return entry, nil, err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ type journal struct {
 	Deadline  time.Duration `json:"deadline"`
 	Boot      string        `json:"boot"`      // the boot that Deadline belongs to
 	Namespace uint64        `json:"namespace"` // the network namespace that was changed
-	// KnowsConnections says that those of the change's time are known.
+	// KnowsConnections says that those are known that there were after the change.
 	KnowsConnections bool `json:"knows_connections"`
 }
 
@@ -109,13 +108,8 @@ func (t *timed) start(j journal) error {
 		}
 		texts[f] = text
 	}
-	var connections []Connection
-	if t.Existing != nil {
-		list, err := t.Existing()
-		connections, j.KnowsConnections = list, err == nil
-	}
 	var err error
-	if t.pending, err = t.begin(j, texts, connections); err != nil {
+	if t.pending, err = t.begin(j, texts); err != nil {
 		return err
 	}
 	if t.watchdog, err = t.startWatchdog(); err != nil {
@@ -153,11 +147,21 @@ func (u *unreadable) Unwrap() error { return u.err }
 // refuseSecond refuses a change while another is pending.
 func (t *timed) refuseSecond() error {
 	p, err := t.open(pendingDir)
+	if err == nil && p.isBack { // it may be that it can be closed now
+		if err := t.end(p, false); err != nil {
+			return err
+		}
+		p, err = t.open(pendingDir)
+	}
 	switch {
 	case errors.Is(err, errNothingPending):
 		return nil
+	case isDamaged(err): // the start of this program said how, and what to do
+		return fmt.Errorf("%w, but %s is damaged", ErrBusy, t.Root+pendingDir)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case p.isBack:
+		return fmt.Errorf("the last change is taken back, but its journal %s cannot be closed: the disk takes no changes", p.dir)
 	}
 	return fmt.Errorf("%w: pending since %s, by %s: \"moat confirm\" keeps it, \"moat rollback\" takes it back",
 		ErrBusy, p.Since.Format(time.TimeOnly), p.Who)
@@ -183,6 +187,9 @@ func (t *timed) made() error {
 			return err
 		}
 	}
+	if err := t.noteConnections(); err != nil {
+		return err
+	}
 	now, err := t.now()
 	if err != nil {
 		return err
@@ -204,6 +211,23 @@ func (t *timed) made() error {
 		t.complain("the history was not written: %v", err)
 	}
 	return t.release()
+}
+
+// noteConnections writes down which connections there are: of those that begin
+// from now on the new rules let the first packets in.
+func (t *timed) noteConnections() error {
+	if t.Existing == nil {
+		return nil
+	}
+	list, err := t.Existing()
+	if t.KnowsConnections = err == nil; !t.KnowsConnections {
+		return nil // then all count as old
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return t.write(connectionsFile, text)
 }
 
 func (t *timed) release() error {
@@ -229,7 +253,7 @@ func (p *pending) existed(c Connection) bool {
 	if c.Gone || !p.KnowsConnections || slices.ContainsFunc(p.Who.Sessions, c.same) {
 		return true
 	}
-	text, err := os.ReadFile(filepath.Join(p.dir, connectionsFile))
+	text, err := p.read(connectionsFile)
 	var list []Connection
 	if err == nil {
 		err = json.Unmarshal(text, &list)

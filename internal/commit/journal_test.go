@@ -220,9 +220,7 @@ func TestDamagedJournalIsTakenBackByWhoReadItBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(p.dir, journalFile), []byte(`{"id": "x`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.damage(journalFile, copyDir+"/"+journalFile)
 	if code := Rollback(w.env); code != ExitTrouble || !strings.Contains(w.out.String(), "is damaged") || !strings.Contains(w.out.String(), "remove "+p.dir) {
 		t.Errorf("who did not: exit code %d: %s", code, &w.out)
 	}
@@ -234,6 +232,8 @@ func TestDamagedJournalIsTakenBackByWhoReadItBefore(t *testing.T) {
 		t.Errorf("%v, rules:\n%s", err, w.fw.text(rule.IPv4))
 	}
 }
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 // fullDisk mounts a file system for the state that a test can fill.
 func (w *world) fullDisk(size string) (fill func()) {

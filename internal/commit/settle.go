@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"moat/internal/persist"
 	"moat/internal/rule"
@@ -23,22 +24,34 @@ const (
 	endedFailed    = "taken back: the change failed"
 	endedReboot    = "gone: the machine was booted anew before it was confirmed"
 	endedNamespace = "gone: its network namespace is no more"
+	endedUnknown   = "taken back"
+	endedLost      = "nobody knows how it ended: its journal is gone, and the history does not have it"
 )
 
 // ending is how a change ended, and what there is to say about it, a line each.
 type ending struct {
 	Ended string   `json:"ended"`
 	Notes []string `json:"notes,omitempty"`
+	// Unsaved says that the change was confirmed, but that the boot files could
+	// not be written; the notes say why.
+	Unsaved bool `json:"unsaved,omitempty"`
 }
 
 // ending reads how a journal that is closed came to its end.
 func (p *pending) ending() (n ending) {
+	if p.isBack {
+		return p.ended
+	}
 	text, err := os.ReadFile(filepath.Join(p.dir, endedFile))
 	if err == nil {
 		err = json.Unmarshal(text, &n)
 	}
 	if err != nil { // a full disk, or a process killed between outcome and words
-		n.Ended = string(p.state)
+		n = ending{Ended: endedUnknown}
+		if p.state == stateConfirmed {
+			n.Ended, n.Unsaved = endedConfirmed, p.Save
+			n.Notes = []string{"nobody wrote down if the boot files were written: compare them with what iptables-save prints"}
+		}
 	}
 	return n
 }
@@ -56,11 +69,16 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 		err = errors.Join(err, failed)
 		e.reached(stepOneBack)
 	}
+	n.Notes = append(n.Notes, p.harm...)
 	if err != nil {
 		return n, err
 	}
 	e.reached(stepBack)
-	return n, e.settle(p, stateRolledBack, n)
+	err = e.settle(p, stateRolledBack, n)
+	if p.isBack {
+		n = p.ended
+	}
+	return n, err
 }
 
 // putBack makes the kernel's rules of one family what they were, but for what
@@ -68,10 +86,16 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 func (e *Env) putBack(p *pending, part part) (notes []string, err error) {
 	f := part.Family
 	old, err := p.text("old", f)
+	if err == nil && old == nil {
+		err = fmt.Errorf("%s and its copy are missing", rulesFile("old", f))
+	}
 	if err != nil {
-		return nil, err
+		return nil, &stranded{f, p.dir, err}
 	}
 	made, err := p.text("new", f)
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("what others changed meanwhile could not be told from the change, and is gone with it: %v", err))
+	}
 	if err != nil || p.state != stateApplied { // a new text without the state is no proof of anything
 		made = nil
 	}
@@ -95,7 +119,7 @@ func (e *Env) putBack(p *pending, part part) (notes []string, err error) {
 		err = e.restore(f, text)
 	}
 	if err != nil {
-		return nil, &stranded{f, filepath.Join(p.dir, rulesFile("old", f)), err}
+		return nil, &stranded{f, p.dir, err}
 	}
 	return append(notes, kept...), nil
 }
@@ -103,13 +127,14 @@ func (e *Env) putBack(p *pending, part part) (notes []string, err error) {
 // stranded says that old rules could not be put back, and where they are.
 type stranded struct {
 	family rule.Family
-	file   string
+	dir    string // of the journal
 	err    error
 }
 
 func (s *stranded) Error() string {
+	file := filepath.Join(s.dir, rulesFile("old", s.family))
 	return fmt.Sprintf("ROLLBACK FAILED, the new %s rules are in force: %v\nthe old rules are in %s: %s-restore -c < %s",
-		s.family.Name(), s.err, s.file, s.family.Program(), s.file)
+		s.family.Name(), s.err, file, s.family.Program(), file)
 }
 
 func (s *stranded) Unwrap() error { return s.err }
@@ -121,10 +146,15 @@ func (e *Env) restore(f rule.Family, text []byte) error {
 	return e.WayBack.Restore(f, "the old rules", bytes.NewReader(text), persist.RestoreOptions{Counters: true})
 }
 
-// settle decides the outcome, does what it asks for and closes the journal.
+// settle decides the outcome, does what it asks for and closes the journal. That
+// a disk is read-only keeps nobody from knowing that the old rules are back.
 func (e *Env) settle(p *pending, s state, n ending) error {
-	if err := p.become(s); err != nil {
+	err := p.become(s)
+	switch {
+	case err != nil && s != stateRolledBack:
 		return err
+	case err != nil && p.onDisk != s:
+		return e.rememberBack(p, n, err)
 	}
 	e.reached(stepDecided)
 	return e.finish(p, n)
@@ -135,12 +165,15 @@ func (e *Env) settle(p *pending, s state, n ending) error {
 func (e *Env) finish(p *pending, n ending) error {
 	var err error
 	if p.state == stateConfirmed && p.Save {
-		err = e.saveForBoot(p)
+		if err = e.saveForBoot(p); err != nil {
+			n.Unsaved = true
+			n.Notes = append(n.Notes, strings.Split(err.Error(), "\n")...)
+		}
 	}
 	e.reached(stepSaved)
 	// That nobody can read later how it ended is no reason to leave it open.
-	if text, e := json.Marshal(n); e == nil {
-		_ = p.write(endedFile, text)
+	if text, failed := json.Marshal(n); failed == nil {
+		_ = persist.Writer{}.WriteFile(filepath.Join(p.dir, endedFile), text)
 	}
 	if failed := e.file(p, n.Ended); failed != nil {
 		err = errors.Join(err, fmt.Errorf("the history was not written: %w", failed))
@@ -160,9 +193,26 @@ func (e *Env) saveForBoot(p *pending) error {
 			failed = persist.SaveText(e.Root, part.Family, savedText(parseSaved(text), false))
 		}
 		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("the %s rules will not be loaded at boot: %w", part.Family.Name(), failed))
+			err = errors.Join(err, &unsaved{part.Family, failed})
 		}
 		e.reached(stepOneSaved)
 	}
 	return err
+}
+
+// unsaved says that boot files of a confirmed change could not be written.
+type unsaved struct {
+	family rule.Family
+	err    error
+}
+
+func (u *unsaved) Error() string {
+	return fmt.Sprintf("the %s rules will not be loaded at boot: %v; \"netfilter-persistent save\" tries again", u.family.Name(), u.err)
+}
+
+func (u *unsaved) Unwrap() error { return u.err }
+
+func isUnsaved(err error) bool {
+	var u *unsaved
+	return errors.As(err, &u)
 }

@@ -24,7 +24,7 @@ const (
 	lockFile   = stateDir + "/lock"
 
 	journalFile     = "journal.json"
-	connectionsFile = "connections.json" // established at the change
+	connectionsFile = "connections.json" // established right after the change
 	watchdogFile    = "watchdog"         // locked by the watchdog while it lives
 	endedFile       = "ended.json"       // how it ended
 )
@@ -85,7 +85,7 @@ func (e *Env) lock(wait time.Duration) (*os.File, error) {
 	if err := makeStateDir(e.Root); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(e.Root+lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := openToLock(e.Root + lockFile)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,16 @@ func (e *Env) lock(wait time.Duration) (*os.File, error) {
 	}
 }
 
+// openToLock opens a file for its lock, which needs no right to write: on a disk
+// that became read-only the file will do that is there. (NFS wants that right.)
+func openToLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, syscall.EROFS) {
+		return os.Open(path)
+	}
+	return f, err
+}
+
 func makeStateDir(root string) error {
 	dir := root + stateDir
 	if _, err := os.Stat(dir); err == nil {
@@ -117,8 +127,12 @@ func makeStateDir(root string) error {
 // pending is a journal that was read, and where it lies.
 type pending struct {
 	journal
-	dir   string
-	state state
+	dir    string
+	state  state
+	onDisk state    // the state that the folder tells; "" if it tells none
+	harm   []string // what was damaged, for people
+	isBack bool     // it was taken back, and cannot be closed; ended says how
+	ended  ending
 }
 
 // IsPending says if a timed change is waiting, in one system call.
@@ -126,15 +140,16 @@ func IsPending(root string) bool {
 	return unix.Access(root+pendingDir, unix.F_OK) == nil
 }
 
-// damaged says that a journal's text is no journal, and what is left to do.
+// damaged says that neither a journal nor its copy can be read, and what is left
+// to do.
 type damaged struct {
 	dir string
 	err error
 }
 
 func (d *damaged) Error() string {
-	return fmt.Sprintf("%s/%s is damaged (%v): the old rules are beside it, in old.v4 and old.v6, for iptables-restore -c and ip6tables-restore -c; remove %s then",
-		d.dir, journalFile, d.err, d.dir)
+	return fmt.Sprintf("%[1]s is damaged, and so is its copy (%[2]v): the old rules are in %[1]s, in old.v4 and old.v6 or %[3]s/old.v4 and %[3]s/old.v6, for iptables-restore -c and ip6tables-restore -c; remove %[1]s then",
+		d.dir, d.err, copyDir)
 }
 
 func (d *damaged) Unwrap() error { return d.err }
@@ -156,20 +171,28 @@ func (e *Env) open(dir string) (*pending, error) {
 	}
 	defer root.Close()
 	p := &pending{dir: e.Root + dir}
-	text, err := root.ReadFile(journalFile)
-	if err != nil {
-		return nil, err
+	text, harm, err := readEither(root.ReadFile, journalFile)
+	if err == nil {
+		err = json.Unmarshal(text, &p.journal)
 	}
-	if err := json.Unmarshal(text, &p.journal); err != nil {
+	if err != nil {
 		return nil, &damaged{p.dir, err}
 	}
+	p.note(harm)
 	for _, s := range states {
 		if _, err := root.Lstat(s.file()); err == nil {
-			p.state = s
-			return p, nil
+			p.state, p.onDisk = s, s
+			break
 		}
 	}
-	return nil, fmt.Errorf("%s: the file that tells the state of the change is missing", p.dir)
+	if p.onDisk == "" { // it may have been made in part: what a killed process leaves is taken back
+		p.state = statePrepared
+		p.note("the file that tells the state of the change was missing")
+	}
+	if p.state == statePrepared || p.state == stateApplied {
+		e.recallBack(p)
+	}
+	return p, nil
 }
 
 // rulesFile is the name of the file in which a journal or an entry of the history
@@ -183,7 +206,7 @@ func rulesFile(what string, f rule.Family) string {
 
 // text reads rules of the journal; nil if it does not have them.
 func (p *pending) text(what string, f rule.Family) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(p.dir, rulesFile(what, f)))
+	text, err := p.read(rulesFile(what, f))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -193,23 +216,28 @@ func (p *pending) text(what string, f rule.Family) ([]byte, error) {
 	return text, err
 }
 
-// write puts a file into the journal's folder.
-func (p *pending) write(name string, text []byte) error {
-	return persist.Writer{}.WriteFile(filepath.Join(p.dir, name), text)
-}
-
 // become gives the journal its next state.
 func (p *pending) become(s state) error {
-	if err := os.Rename(filepath.Join(p.dir, p.state.file()), filepath.Join(p.dir, s.file())); err != nil {
+	path := filepath.Join(p.dir, s.file())
+	var err error
+	for _, from := range states { // not p.state: of a journal that is damaged since, that may be an earlier one
+		if err = os.Rename(filepath.Join(p.dir, from.file()), path); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.WriteFile(path, nil, 0o600)
+	}
+	if err != nil {
 		return err
 	}
-	p.state = s
+	p.state, p.onDisk = s, s
 	return persist.SyncDir(p.dir)
 }
 
 // begin makes the folder of a journal that does not have its place yet: nobody
 // sees it before all of it is on disk.
-func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Connection) (*pending, error) {
+func (e *Env) begin(j journal, texts map[rule.Family][]byte) (*pending, error) {
 	if err := e.removeUnfinished(); err != nil {
 		return nil, err
 	}
@@ -217,8 +245,8 @@ func (e *Env) begin(j journal, texts map[rule.Family][]byte, connections []Conne
 	if err != nil {
 		return nil, err
 	}
-	p := &pending{journal: j, dir: dir, state: statePrepared}
-	if err := p.fill(texts, connections); err != nil {
+	p := &pending{journal: j, dir: dir, state: statePrepared, onDisk: statePrepared}
+	if err := p.fill(texts); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	e.reached(stepFilled)
@@ -245,20 +273,16 @@ func (e *Env) removeUnfinished() error {
 	return err
 }
 
-func (p *pending) fill(texts map[rule.Family][]byte, connections []Connection) error {
+func (p *pending) fill(texts map[rule.Family][]byte) error {
 	text, err := json.MarshalIndent(p.journal, "", "\t")
 	if err != nil {
 		return err
 	}
-	list, err := json.Marshal(connections)
-	if err != nil {
-		return err
-	}
-	files := map[string][]byte{journalFile: text, connectionsFile: list, watchdogFile: nil, p.state.file(): nil}
+	files := map[string][]byte{journalFile: text}
 	for f, text := range texts {
 		files[rulesFile("old", f)] = text
 	}
-	return writeNew(p.dir, files)
+	return errors.Join(writeTwice(p.dir, files), writeNew(p.dir, map[string][]byte{watchdogFile: nil, p.state.file(): nil}))
 }
 
 // writeNew puts files into a folder that nobody knows yet, all on disk.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,6 +16,10 @@ import (
 
 // waitTick is how often the waiting process looks if the change was confirmed.
 const waitTick = 100 * time.Millisecond
+
+// waitTries is how often the waiting process tries a rollback that fails; the
+// watchdog goes on.
+const waitTries = 5
 
 // wait shows the time that is left until the change is confirmed or taken back,
 // and gives the exit code. A hang-up leaves it to the watchdog; other signals
@@ -24,43 +30,32 @@ func (t *timed) wait(w *watch) int {
 	line := countdown{t: t, isTerminal: isTerminal(t.Stdout)}
 	tick := time.NewTicker(waitTick)
 	defer tick.Stop()
-	for {
+	signalled, stopped := w.first, false
+	for tries := 0; ; {
 		if p := t.settled(t.ID); p != nil {
 			line.clear()
 			return t.report(p)
 		}
 		line.draw()
-		err := t.tend(t.pending, 0, false)
-		if err != nil && !errors.Is(err, errLocked) {
-			line.clear()
-			t.complain("%v", err)
-			return ExitStranded
-		}
-		select {
-		case <-w.first:
-			if w.got == syscall.SIGHUP {
-				return ExitNot // the watchdog goes on
-			}
-			line.clear()
-			if err := t.stop(t.ID); err != nil {
+		err := t.tend(t.pending, 0, stopped)
+		if err != nil && !errors.Is(err, errLocked) { // who has the lock may be ending it
+			if tries++; tries >= waitTries {
+				line.clear()
 				t.complain("%v", err)
 				return ExitStranded
 			}
+		}
+		select {
+		case <-signalled:
+			if w.got == syscall.SIGHUP {
+				_ = t.attend() // the watchdog goes on; if it was killed, another one
+				return ExitNot
+			}
+			line.clear()
+			signalled, stopped = nil, true
 		case <-tick.C:
 		}
 	}
-}
-
-// stop takes the pending change of that name back at once.
-func (e *Env) stop(id string) error {
-	_, err := e.underLock(id, func(p *pending) error {
-		_, err := e.rollBack(p, endedSignal)
-		return err
-	})
-	if isOver(err) {
-		return nil
-	}
-	return err
 }
 
 // lockWait is how long a command waits for another that is at work.
@@ -94,12 +89,14 @@ func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
 		return nil, err
 	}
 	if p.Boot == boot && here != p.Namespace {
-		return nil, errors.New("the change that is pending is of another network namespace")
+		return nil, errors.New("the change that is pending is of another network namespace: the command has to be given there (ip netns exec NAME …, nsenter --net=… …)")
 	}
+	defer holdSignals()()
+	wasBack := p.isBack
 	due, err := e.isDue(p, 0)
 	if due && err == nil { // what a killed process left, or a time that is over by a moment
 		err = cmp.Or(e.end(p, false), errOver)
-		if errors.Is(err, errOver) && p.state == stateConfirmed {
+		if errors.Is(err, errOver) && (p.state == stateConfirmed || wasBack) {
 			err = errNothingPending
 		}
 	}
@@ -109,35 +106,65 @@ func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
 	return p, f(p)
 }
 
+// holdSignals keeps the terminal from stopping or ending this process, until the
+// function that it gives is called: it has the lock, and what others are waiting
+// to do is in its hands.
+func holdSignals() (release func()) {
+	held := make(chan os.Signal, 1)
+	signal.Notify(held, slices.Concat(endSignals, heldSignals)...)
+	return func() { signal.Stop(held) }
+}
+
 // settled gives the journal of a change that has ended; nil while it waits. Of
-// one that is not to be found any more, other changes have taken the place.
+// one whose place other changes have taken, it is what the history has.
 func (e *Env) settled(id string) *pending {
 	p, err := e.open(pendingDir)
+	if err == nil && p.ID == id && p.isBack {
+		return p
+	}
 	if err == nil && p.ID == id || err != nil && !errors.Is(err, errNothingPending) {
 		return nil
 	}
 	last, err := e.open(lastDir)
-	if err != nil || last.ID != id {
-		return &pending{state: stateRolledBack}
+	if err == nil && last.ID == id {
+		return last
 	}
-	return last
+	p = &pending{state: stateRolledBack, isBack: true, ended: ending{Ended: endedLost}}
+	entries, _ := History(e.Root) // one that cannot be read is not that one
+	for _, entry := range entries {
+		if entry.ID == id {
+			p.ended.Ended = entry.Ended
+		}
+	}
+	if p.ended.Ended == endedConfirmed {
+		p.state = stateConfirmed
+	}
+	return p
 }
 
 // report tells how a change ended and gives the exit code.
 func (e *Env) report(p *pending) int {
 	n := p.ending()
-	if p.state == stateConfirmed {
+	switch {
+	case p.state == stateConfirmed:
 		e.say("confirmed: the new rules stay.")
-		if p.Save {
-			e.say("They are loaded at boot.")
-		}
-		return ExitDone
+	case n.Ended == endedLost:
+		e.say("%s.", n.Ended)
+	default:
+		e.say("%s. The old rules are in force.", n.Ended)
 	}
-	e.say("%s. The old rules are in force.", n.Ended)
 	for _, note := range n.Notes {
 		e.say("  %s", note)
 	}
-	return ExitNot
+	switch {
+	case p.state != stateConfirmed:
+		return ExitNot
+	case n.Unsaved:
+		return ExitUnsaved
+	case p.Save:
+		e.say("They are loaded at boot.")
+	}
+	return ExitDone
 }
 
 // countdown is the line that shows the time left, drawn over itself; in a pipe

@@ -25,8 +25,13 @@ const (
 	watchdogGrace = 300 * time.Millisecond
 	// watchdogStart is how long the watchdog may take to begin its watch.
 	watchdogStart = 30 * time.Second
-	// watchdogTries is how often a rollback is tried that the kernel refuses.
+	// watchdogLate is how much later nobody believes any more that it acts: it is
+	// stopped, or the kernel refuses it.
+	watchdogLate = 10 * time.Second
+	// watchdogTries is how often a rollback that fails is tried again at once; from
+	// then on watchdogPause is between two tries.
 	watchdogTries = 30
+	watchdogPause = 10 * time.Second
 )
 
 // Detached is the argument that tells a watchdog that standard output is the
@@ -100,7 +105,7 @@ func Watchdog(env Env, detached bool) int {
 // watch watches over the pending change, or stands by until the one that does is
 // gone.
 func (e *Env) watch(detached bool, stop <-chan os.Signal) error {
-	f, err := os.OpenFile(filepath.Join(e.Root+pendingDir, watchdogFile), os.O_RDWR, 0)
+	f, err := openToLock(filepath.Join(e.Root+pendingDir, watchdogFile))
 	if err != nil {
 		return err
 	}
@@ -141,7 +146,7 @@ func tryLock(f *os.File, how int) (bool, error) {
 
 // isWatched says if a watchdog is there.
 func (e *Env) isWatched() (bool, error) {
-	f, err := os.OpenFile(filepath.Join(e.Root+pendingDir, watchdogFile), os.O_RDWR, 0)
+	f, err := openToLock(filepath.Join(e.Root+pendingDir, watchdogFile))
 	if err != nil {
 		return false, err
 	}
@@ -166,11 +171,11 @@ func leaveCaller() error {
 func (e *Env) watchOver(stop <-chan os.Signal) error {
 	var known *pending // the change that it is about, as last read
 	stopped := false
-	begun := time.Now()
+	begun, pause := time.Now(), watchdogTick
 	for tries := 0; ; {
 		p, err := e.open(pendingDir)
 		if errors.Is(err, errNothingPending) || err == nil && known != nil && p.ID != known.ID {
-			return nil
+			return e.tell(known)
 		}
 		if isDamaged(err) && known != nil {
 			p, err = known, nil
@@ -183,15 +188,20 @@ func (e *Env) watchOver(stop <-chan os.Signal) error {
 			err = errors.Join(err, known.Maker.endIfStopped())
 		}
 		if err != nil && !errors.Is(err, errLocked) {
-			if tries++; tries == watchdogTries {
-				return err
+			if tries++; tries == 1 {
+				e.complain("%v", err)
 			}
-			e.complain("%v", err)
+		}
+		if tries >= watchdogTries || err == nil && p.isBack { // it has become a wait for somebody's help
+			pause = watchdogPause
 		}
 		select {
 		case <-stop:
+			if tries >= watchdogTries || err == nil && p.isBack {
+				return err // so it will be at the next stop, too
+			}
 			stopped = true
-		case <-time.After(watchdogTick):
+		case <-time.After(pause):
 		}
 	}
 }
