@@ -59,8 +59,8 @@ func who(stderr io.Writer) commit.Who {
 	if u, err := user.Current(); err == nil {
 		w.User = u.Username
 	}
-	list, err := session.Of(session.Here())
-	if w.Unknown = err != nil; w.Unknown {
+	list, lost, err := session.Find(session.Here())
+	if w.Unknown = lost || err != nil; err != nil {
 		_, _ = io.WriteString(stderr, "moat: warning: your connection is not known: "+err.Error()+"\n")
 	}
 	for _, s := range list {

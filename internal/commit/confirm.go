@@ -13,7 +13,7 @@ import (
 // Errors of a confirmation that proves nothing.
 var (
 	errOldSession = errors.New("this connection is older than the change, so it does not prove that a new one gets in")
-	errNoSession  = errors.New("it is not known by which connection you work here, so this does not prove that a new one gets in")
+	errNoSession  = errors.New("it is not known by which connection you work here, and one from this host itself does not prove that a new one gets in")
 )
 
 // Confirm keeps the change that is pending and gives the exit code. From a

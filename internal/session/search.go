@@ -1,6 +1,7 @@
 package session
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -12,12 +13,14 @@ type finder struct {
 	processes map[int]process
 	looked    map[int]bool // processes whose sockets were looked at
 	found     []Session
+	lost      bool // see Find
+	followed  map[netip.AddrPort]bool
 	err       error
 	sockets   sockets
 }
 
 func newFinder(c Caller) *finder {
-	return &finder{proc: c.Proc, caller: c.PID, processes: map[int]process{}, looked: map[int]bool{}, sockets: newSockets()}
+	return &finder{proc: c.Proc, caller: c.PID, processes: map[int]process{}, looked: map[int]bool{}, followed: map[netip.AddrPort]bool{}, sockets: newSockets()}
 }
 
 // maxDepth bounds walks up the tree of processes, which may change while they
@@ -76,18 +79,25 @@ func (f *finder) climb(pid int, counts func(p, child process) bool) (detached, f
 }
 
 // look takes the sessions whose sockets a process holds and reports whether
-// there are any. terminal says that the process serves a terminal.
+// there are any, or whether it is known that there is none. terminal says that
+// the process serves a terminal.
 func (f *finder) look(p process, terminal bool) bool {
 	if f.looked[p.pid] {
 		return false
 	}
 	f.looked[p.pid] = true
-	list := f.held(p, terminal)
+	list, own := f.held(p, terminal)
 	for _, s := range list {
 		s.Live, s.Program, s.PID = true, p.comm, p.pid
 		f.add(s)
 	}
-	return len(list) > 0
+	isKnown := len(list) > 0
+	if !isKnown {
+		for _, e := range own {
+			isKnown = f.follow(e) || isKnown
+		}
+	}
+	return isKnown
 }
 
 // isManager reports whether a process starts all others and holds sockets for

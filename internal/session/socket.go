@@ -43,12 +43,12 @@ func newSockets() sockets { return sockets{lend: unix.PidfdGetfd} }
 const maxHeld = 64
 
 // held gives the connections from elsewhere in this namespace that a process
-// holds. Processes that this one may not look into, or that end meanwhile, hold
-// none.
-func (f *finder) held(p process, terminal bool) (list []Session) {
+// holds, and if it serves a terminal those that it accepted from this host itself.
+// Processes that this one may not look into, or that end meanwhile, hold none.
+func (f *finder) held(p process, terminal bool) (list []Session, own []end) {
 	links := f.socketsOf(p)
 	if len(links) == 0 {
-		return nil
+		return nil, nil
 	}
 	pidfd, err := unix.PidfdOpen(p.pid, 0)
 	if err == nil {
@@ -59,16 +59,17 @@ func (f *finder) held(p process, terminal bool) (list []Session) {
 			break
 		}
 		e, ok := f.end(pidfd, l, err)
-		if !ok || !f.isFromElsewhere(e) {
-			continue
-		}
-		if e.remote.IsValid() {
+		switch {
+		case !ok:
+		case f.isFromElsewhere(e) && e.remote.IsValid():
 			list = append(list, Session{Proto: e.proto, Client: e.remote, Server: e.local})
-		} else if terminal {
+		case !e.remote.IsValid() && terminal:
 			list = append(list, f.roaming(p, e)...)
+		case e.remote.IsValid() && terminal && len(own) < maxHeld && f.isAccepted(e) && f.isOwn(e.remote.Addr()):
+			own = append(own, e)
 		}
 	}
-	return list
+	return list, own
 }
 
 // link is a descriptor that is a socket.
@@ -83,17 +84,23 @@ func isPassing(comm string) bool {
 	return slices.Contains([]string{"sh", "bash", "dash", "zsh", "ksh", "fish", "sudo", "su", "login", "make", "xargs"}, comm)
 }
 
-// socketsOf lists the sockets among the descriptors of a process.
+// socketsOf lists the sockets among the descriptors of a process by which it may
+// serve somebody.
 func (f *finder) socketsOf(p process) (list []link) {
-	if p.pid == f.caller || isPassing(p.comm) {
-		for fd := range 3 {
-			if l, isSocket, err := readLink(unix.AT_FDCWD, f.path(p.pid, "fd/"+strconv.Itoa(fd))); isSocket && err == nil {
-				list = append(list, l)
-			}
-		}
-		return list
+	if p.pid != f.caller && !isPassing(p.comm) {
+		return f.links(p.pid)
 	}
-	dir, err := unix.Open(f.path(p.pid, "fd"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	for fd := range 3 {
+		if l, isSocket, err := readLink(unix.AT_FDCWD, f.path(p.pid, "fd/"+strconv.Itoa(fd))); isSocket && err == nil {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// links lists all sockets among the descriptors of a process.
+func (f *finder) links(pid int) (list []link) {
+	dir, err := unix.Open(f.path(pid, "fd"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
@@ -250,26 +257,24 @@ func namespaceOf(socket int) (namespace, bool) {
 	return namespace{st.Dev, st.Ino}, true
 }
 
-// isFromElsewhere reports whether another host began the connection: it goes to
-// a port that somebody listens on, or that this host gives no outgoing ones. A
-// UDP socket without a peer takes what comes.
+// isFromElsewhere reports whether another host began the connection. A UDP socket
+// without a peer takes what comes.
 func (f *finder) isFromElsewhere(e end) bool {
 	if !e.remote.IsValid() {
 		return true
 	}
-	if !isElsewhere(e.remote.Addr()) {
-		return false
+	return isElsewhere(e.remote.Addr()) && f.isAccepted(e) && !f.isOwn(e.remote.Addr())
+}
+
+// isAccepted reports whether this end did not begin the connection: it is at a
+// port that somebody listens on, or that this host gives no outgoing ones.
+func (f *finder) isAccepted(e end) bool {
+	if int(e.local.Port()) < f.firstOutgoing() {
+		return true
 	}
-	if int(e.local.Port()) >= f.firstOutgoing() {
-		_, found, err := host.Listens(e.proto, e.local)
-		f.note(err)
-		if !found {
-			return false
-		}
-	}
-	own, err := host.Owns(e.remote.Addr())
+	_, found, err := host.Listens(e.proto, e.local)
 	f.note(err)
-	return !own
+	return found
 }
 
 // firstOutgoing is where the range of ports for outgoing connections begins,
@@ -304,7 +309,7 @@ func (f *finder) roaming(p process, e end) (one []Session) {
 		one = []Session{{Proto: e.proto, Client: client, Server: netip.AddrPortFrom(answer.Src, answer.SrcPort)}}
 	}
 	ssh, ok := sshConnection(f.environ(p.pid))
-	if len(one) > 0 || !ok {
+	if len(one) > 0 || !ok || !isElsewhere(ssh.Client.Addr()) {
 		return one
 	}
 	server := e.local.Addr()
