@@ -21,9 +21,6 @@ var starts bool
 // beLikeAProgram gives this process the few things of a started program's world that are not in cli.Env. Answers of name servers are
 // among them: a lookup is made on another thread, outside the case's namespace, in which nobody can be reached.
 func beLikeAProgram() error {
-	if n := legacyTables("ip") + legacyTables("ip6"); n > 0 {
-		starts = true // Moat looks for them in /proc/net, which is the first thread's namespace
-	}
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, syscall.ENETUNREACH
 	}}
@@ -33,12 +30,6 @@ func beLikeAProgram() error {
 		}
 	}
 	return os.Setenv("LC_ALL", "C")
-}
-
-// legacyTables gives how much this process's own network namespace has to say of tables of iptables-legacy.
-func legacyTables(family string) int {
-	names, _ := os.ReadFile("/proc/net/" + family + "_tables_names") // no such file, no such tables
-	return len(names)
 }
 
 // ran runs one of Moat's programs on the calling thread, hence in its namespace. A panic is the exit code 2 with which it ends a program.
