@@ -218,11 +218,15 @@ func (a *classic) confirm() int {
 // endedElsewhere is for a change that "moat confirm", "moat rollback" or the
 // watchdog settled.
 func (a *classic) endedElsewhere() int {
-	if p := a.settled(a.timed.ID); p != nil && p.state == stateConfirmed {
+	switch p := a.settled(a.timed.ID); {
+	case p != nil && p.state == stateConfirmed:
 		a.print("Confirmed by \"moat confirm\".\n")
 		return a.save()
+	case p != nil && p.ending().Ended == endedLost:
+		a.print("%s.\n", endedLost)
+	default:
+		a.print("The old rules are back already.\n")
 	}
-	a.print("The old rules are back already.\n")
 	return exitRolledBack
 }
 

@@ -2,6 +2,7 @@ package commit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,16 +28,16 @@ func (e *Env) rememberBack(p *pending, n ending, why error) error {
 	if !p.isBack {
 		n.Notes = append(n.Notes, fmt.Sprintf("%s stays until its disk takes changes again: %v", p.dir, why))
 	}
-	text, err := json.Marshal(takenBack{p.ID, n})
-	if err != nil {
-		return err
-	}
 	path := e.Root + backFile
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+	text, err := json.Marshal(takenBack{p.ID, n})
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
 	}
-	if err := (persist.Writer{}).WriteFile(path, text); err != nil {
-		return err
+	if err == nil {
+		err = persist.Writer{}.WriteFile(path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("the old rules are back, but that cannot be written down: %w", errors.Join(why, err))
 	}
 	p.state, p.isBack, p.ended = stateRolledBack, true, n
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -167,7 +168,11 @@ func Status(env Env, asJSON bool) int {
 	}
 	var s status
 	if err == nil && !p.isBack {
-		if s, err = e.status(p); err != nil {
+		s, err = e.status(p)
+		if errors.Is(err, fs.ErrNotExist) && !IsPending(e.Root) { // it ended meanwhile
+			s, err = status{}, nil
+		}
+		if err != nil {
 			return e.notDone("status", err)
 		}
 	}

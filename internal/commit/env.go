@@ -72,6 +72,8 @@ type Env struct {
 	clock   func() time.Duration // CLOCK_BOOTTIME; nil is the machine's
 	boot    string               // the boot's id; "" is the machine's
 	network uint64               // the network namespace; 0 is that of this thread
+	// pause is time.After for the watchdog; nil is that.
+	pause func(time.Duration) <-chan time.Time
 }
 
 // Who is who asked for something, for people to read, and the connections by
@@ -183,6 +185,9 @@ func namespaceOf(path string) (uint64, error) {
 func (e Env) ready() *Env {
 	if e.WayBack == nil {
 		e.WayBack = plainWay{e.Firewall}
+	}
+	if e.pause == nil {
+		e.pause = time.After
 	}
 	return &e
 }

@@ -23,6 +23,7 @@ func (e *Env) tend(p *pending, grace time.Duration, atOnce bool) error {
 		return err
 	}
 	defer lock.Close()
+	defer holdSignals()()
 	now, err := e.open(pendingDir) // it may have ended before the lock was ours
 	if errors.Is(err, errNothingPending) || err == nil && now.ID != p.ID {
 		return nil
@@ -92,31 +93,43 @@ func isTold(err error) bool {
 	return err != nil && !errors.Is(err, errLocked) && !errors.Is(err, os.ErrPermission)
 }
 
+// attend does that. An error about what others brought to its end meanwhile is none.
 func (e *Env) attend() error {
 	p, err := e.open(pendingDir)
-	if errors.Is(err, errNothingPending) {
+	if err == nil {
+		err = e.attendTo(p)
+	}
+	if errors.Is(err, errNothingPending) || !IsPending(e.Root) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+func (e *Env) attendTo(p *pending) error {
 	boot, err := e.bootID()
 	if err != nil {
 		return err
 	}
 	here, err := e.namespace()
-	if err != nil || boot == p.Boot && here != p.Namespace { // its own programs see to it
-		return err
-	}
-	isWatched, err := e.isWatched()
 	if err != nil {
 		return err
 	}
-	if isWatched && boot == p.Boot {
-		late, err := e.isDue(p, watchdogLate)
-		if err != nil || !late || p.state != stateApplied {
-			return err
+	isLate, err := e.isDue(p, watchdogLate)
+	if err != nil {
+		return err
+	}
+	isWatched, err := e.isWatched()
+	switch {
+	case err != nil:
+		return err
+	case boot == p.Boot && here != p.Namespace:
+		// Its own programs see to it, unless there is none left.
+		if isLate && !isWatched {
+			_, err = e.startWatchdog()
 		}
+		return err
+	case boot == p.Boot && isWatched && !(isLate && p.state == stateApplied):
+		return nil
 	}
 	if err := e.tend(p, 0, false); err != nil {
 		return err

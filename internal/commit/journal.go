@@ -163,6 +163,9 @@ func (t *timed) refuseSecond() error {
 	case p.isBack:
 		return fmt.Errorf("the last change is taken back, but its journal %s cannot be closed: the disk takes no changes", p.dir)
 	}
+	if here, err := t.namespace(); err != nil || here != p.Namespace {
+		return fmt.Errorf("%w: since %s, by %s: %w", ErrBusy, p.Since.Format(time.TimeOnly), p.Who, errElsewhere)
+	}
 	return fmt.Errorf("%w: pending since %s, by %s: \"moat confirm\" keeps it, \"moat rollback\" takes it back",
 		ErrBusy, p.Since.Format(time.TimeOnly), p.Who)
 }

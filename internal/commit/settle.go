@@ -189,6 +189,9 @@ func (e *Env) saveForBoot(p *pending) error {
 	var err error
 	for _, part := range p.Parts {
 		text, failed := p.text("new", part.Family)
+		if failed == nil && text == nil {
+			failed = fmt.Errorf("%s and its copy are missing", rulesFile("new", part.Family))
+		}
 		if failed == nil {
 			failed = persist.SaveText(e.Root, part.Family, savedText(parseSaved(text), false))
 		}

@@ -58,6 +58,9 @@ func (t *timed) wait(w *watch) int {
 	}
 }
 
+// errElsewhere says that this is not the place to confirm or to take back.
+var errElsewhere = errors.New("the change that is pending is of another network namespace: the command has to be given there (ip netns exec NAME moat …)")
+
 // lockWait is how long a command waits for another that is at work.
 const lockWait = 5 * time.Second
 
@@ -89,7 +92,7 @@ func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
 		return nil, err
 	}
 	if p.Boot == boot && here != p.Namespace {
-		return nil, errors.New("the change that is pending is of another network namespace: the command has to be given there (ip netns exec NAME …, nsenter --net=… …)")
+		return nil, errElsewhere
 	}
 	defer holdSignals()()
 	wasBack := p.isBack
@@ -110,8 +113,9 @@ func (e *Env) underLock(id string, f func(*pending) error) (*pending, error) {
 // function that it gives is called: it has the lock, and what others are waiting
 // to do is in its hands.
 func holdSignals() (release func()) {
+	list := slices.DeleteFunc(slices.Concat(endSignals, heldSignals), signal.Ignored) // those would not be ignored afterwards
 	held := make(chan os.Signal, 1)
-	signal.Notify(held, slices.Concat(endSignals, heldSignals)...)
+	signal.Notify(held, list...)
 	return func() { signal.Stop(held) }
 }
 

@@ -192,16 +192,17 @@ func (e *Env) watchOver(stop <-chan os.Signal) error {
 				e.complain("%v", err)
 			}
 		}
-		if tries >= watchdogTries || err == nil && p.isBack { // it has become a wait for somebody's help
+		needsHelp := tries >= watchdogTries || err == nil && p.isBack
+		if needsHelp {
 			pause = watchdogPause
 		}
 		select {
 		case <-stop:
-			if tries >= watchdogTries || err == nil && p.isBack {
-				return err // so it will be at the next stop, too
+			if needsHelp {
+				return err // one more try would not change that
 			}
 			stopped = true
-		case <-time.After(pause):
+		case <-e.pause(pause):
 		}
 	}
 }
