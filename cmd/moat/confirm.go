@@ -16,7 +16,8 @@ func newConfirmCommand() *cobra.Command {
 		Short: "Keep the rules that moat apply loaded",
 		Long: `Keeps the change that is pending. It counts from a console or from a connection
 that began after the change: an older one does not prove that a new one gets in.
-From an older one, how to open a new one is printed, and nothing is confirmed.
+From an older one, how to open a new one is printed, and nothing is confirmed. Of
+"ssh localhost" the session counts from which it was given.
 
 The exit code is 0 when it was confirmed, 1 when not or when nothing was pending,
 2 when that could not be done, and 4 when it stays but could not be saved for the

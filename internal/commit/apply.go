@@ -140,7 +140,7 @@ func isStranded(err error) bool {
 func (t *timed) confirmLines() string {
 	var b strings.Builder
 	b.WriteString("  confirm  ")
-	if len(t.Who.Sessions) == 0 {
+	if len(t.Who.Sessions) == 0 && !t.Who.Unknown {
 		b.WriteString("moat confirm\n")
 	} else {
 		b.WriteString(newLogin(t.Who) + "\n")

@@ -121,3 +121,17 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 		t.Error("it is not ignored any more")
 	}
 }
+
+func TestWhoseWayIsLostIsToldToLogInAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env.Who.Unknown = true
+	w.apply(change(false))
+	if !strings.Contains(w.out.String(), "confirm  ssh -o ControlPath=none root@HOST moat confirm\n") {
+		t.Errorf("apply says:\n%s", &w.out)
+	}
+	w.out.Reset()
+	if code := Confirm(w.env, false); code != ExitNot || !strings.Contains(w.out.String(), errNoSession.Error()) {
+		t.Errorf("confirm: exit code %d:\n%s", code, &w.out)
+	}
+}
