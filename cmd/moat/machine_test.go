@@ -26,6 +26,7 @@ type machine struct {
 	t          *testing.T
 	host       *lab.Host
 	state, etc string
+	program    string // the file of moat; "" for that of this test
 	boot       string // a file with another boot's id; "" for this boot
 	file       func(string) string
 }
@@ -71,6 +72,9 @@ func (m *machine) command(args ...string) *lab.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		m.t.Fatal(err)
+	}
+	if m.program != "" {
+		self = m.program
 	}
 	c := m.host.Command(self, args...)
 	c.Env = append(os.Environ(), envArgv0+"=moat")

@@ -254,3 +254,35 @@ func TestBootFinishesWhatAPowerCutLeft(t *testing.T) {
 		})
 	}
 }
+
+// TestHangUpAfterAnUpgradeLeavesAWatchdog has everything taken from the waiting
+// process: the file of its program, its watchdog, its terminal.
+func TestHangUpAfterAnUpgradeLeavesAWatchdog(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	before := m.saved()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "moat")
+	if err := os.Link(self, program); err != nil {
+		t.Skipf("no second name for the program: %v", err)
+	}
+	m.program = program
+	a := m.apply(m.file("v4"), "--confirm-within", "10s")
+	m.program = ""
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	m.killWatchdog()
+	a.signal(syscall.SIGHUP)
+	a.end(1)
+	if m.isPending() && m.watchdog() == 0 {
+		t.Fatal("nobody watches")
+	}
+	m.until("nothing is pending", func() bool { return !m.isPending() })
+	if got := m.saved(); got != before {
+		t.Errorf("rules:\n%s\nmust be:\n%s", got, before)
+	}
+}
