@@ -106,7 +106,7 @@ func newLogin(w Who) string {
 		user, command = w.SudoUser, "sudo moat confirm"
 	}
 	to, port := "HOST", ""
-	if len(w.Sessions) > 0 {
+	if len(w.Sessions) > 0 && !w.Sessions[0].Server.Addr().IsLoopback() {
 		server := w.Sessions[0].Server
 		to = server.Addr().WithZone("").String()
 		if server.Port() != 22 && !w.Sessions[0].Gone {

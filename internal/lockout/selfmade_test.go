@@ -87,6 +87,22 @@ func TestConfirmationThroughAnotherHostOrANewTunnelCounts(t *testing.T) {
 	}
 }
 
+// TestConfirmationThroughAnOldConnectionFromAConsoleDoesNotCount: neither does that
+// of a daemon that lets people in by a tunnel of its own, which is no other thing
+// for sshd.
+func TestConfirmationThroughAnOldConnectionFromAConsoleDoesNotCount(t *testing.T) {
+	t.Parallel()
+	l := sshlab.New(t)
+	l.MustConsole(inner(l) + "127.0.0.1 'echo >/root/in; until [ -e /root/go ]; do sleep 0.05; done; moat confirm; echo $?' >/root/old 2>&1 &")
+	until(t, l, "[ -e /root/in ]")
+	applyInBackground(t, l, l.Login("4"), loopRules, "--confirm-within 10m")
+	l.MustConsole("echo >/root/go")
+	until(t, l, "grep -q '^[0-9]$' /root/old")
+	if out := l.MustConsole("cat /root/old"); !strings.Contains(out, "older than the change") || !strings.Contains(out, "root@HOST moat confirm\n") || !strings.Contains(out, "\n1\n") {
+		t.Errorf("it says:\n%s", out)
+	}
+}
+
 // TestGuardSeesThroughAConnectionFromThisHostItself: who became root by "ssh
 // root@localhost" is cut off where he came from.
 func TestGuardSeesThroughAConnectionFromThisHostItself(t *testing.T) {

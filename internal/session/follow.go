@@ -9,8 +9,8 @@ import (
 
 // follow takes the sessions of whoever made a connection from this host to itself:
 // somebody who gave "ssh localhost" works by the connection that brought him to
-// where he gave it. It reports whether that is known, also if it is a console; if
-// not, the way is lost.
+// where he gave it. It reports whether that is known, also if it is a console or a
+// daemon; if not, the way is lost.
 func (f *finder) follow(e end) (isKnown bool) {
 	if known, seen := f.followed[e.remote]; seen {
 		return known
@@ -21,7 +21,9 @@ func (f *finder) follow(e end) (isKnown bool) {
 		switch {
 		case isServer(p.comm): // a tunnel; its environment is that of who started the server
 			f.search(p.pid)
-		case len(list) > 0: // a proxy, which tells nobody for which of its clients
+		case len(list) == 1: // a proxy with one client
+			f.look(p, false)
+		case len(list) > 1: // it tells nobody for which of its clients
 			continue
 		default:
 			f.find(p.pid, f.environ(p.pid))
@@ -30,6 +32,9 @@ func (f *finder) follow(e end) (isKnown bool) {
 	}
 	f.followed[e.remote] = isKnown
 	f.lost = f.lost || !isKnown
+	if isKnown {
+		f.own = append(f.own, Session{Proto: e.proto, Client: e.remote, Server: e.local, Live: true, Own: true})
+	}
 	return isKnown
 }
 

@@ -80,7 +80,18 @@ func TestProxyTellsNobodyForWhichOfItsClients(t *testing.T) {
 	s := newScene(t)
 	s.serve(plan{Network: "tcp", Addr: ":2222", Script: "OF", Terminal: true})
 	s.await2222()
-	s.serve(plan{Network: "tcp4", Addr: ":80", Proxy: "127.0.0.1:2222"})
+	s.serve(plan{Network: "tcp4", Addr: ":80", Proxy: "127.0.0.1:2222", Clients: 2})
+	s.dial("tcp", lab.ServerAddr+":80")
 	s.dial("tcp", lab.ServerAddr+":80")
 	s.expectNone()
+}
+
+// TestProxyOfOneClientTellsForWhomItIs has one that is a process a connection.
+func TestProxyOfOneClientTellsForWhomItIs(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.serve(plan{Network: "tcp", Addr: ":2222", Script: "OF", Name: "sshd"})
+	s.await2222()
+	s.serve(plan{Network: "tcp4", Addr: ":80", Proxy: "127.0.0.1:2222", Clients: 1})
+	s.expect(packet.ProtoTCP, s.dial("tcp", lab.ServerAddr+":80"), lab.ServerAddr+":80")
 }

@@ -111,7 +111,8 @@ type plan struct {
 	Terminal      bool   // the script has a pseudo terminal
 	Name          string // the program's name; "" for this one's
 	Login         bool   // it begins a session of the kernel's audit system
-	Proxy         string // instead of a script: a connection to there
+	Proxy         string // instead of a script: a connection to there …
+	Clients       int    // … once so many connected
 }
 
 func (p plan) serve() error {
@@ -172,13 +173,19 @@ func (p plan) accept() (wait func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := l.Accept()
-	if err != nil {
-		return nil, err
+	var clients []net.Conn
+	for range max(1, p.Clients) {
+		c, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, c)
 	}
 	return func() error {
-		if _, err := c.Read(one); err != io.EOF {
-			return err
+		for _, c := range clients {
+			if _, err := c.Read(one); err != io.EOF {
+				return err
+			}
 		}
 		return nil
 	}, nil

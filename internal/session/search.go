@@ -13,7 +13,8 @@ type finder struct {
 	processes map[int]process
 	looked    map[int]bool // processes whose sockets were looked at
 	found     []Session
-	lost      bool // see Find
+	own       []Session // from this host itself
+	lost      bool      // see Find
 	followed  map[netip.AddrPort]bool
 	err       error
 	sockets   sockets

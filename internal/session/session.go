@@ -35,7 +35,11 @@ type Session struct {
 	// Live says that the socket is in this network namespace now. False:
 	// SSH_CONNECTION of a connection that is gone, as in tmux and under mosh;
 	// only new ones of its kind count.
-	Live    bool
+	Live bool
+	// Own says that a process of this host itself made the connection, for which no
+	// session is known: on a console, or a daemon that lets people in by a tunnel of
+	// its own. Only Find gives those.
+	Own     bool
 	Program string // of the process that holds it, "sshd"; "" if not known
 	PID     int    // of that process; 0 if not known
 }
@@ -55,18 +59,25 @@ func Here() Caller { return Caller{PID: os.Getpid(), Environ: os.Environ(), Proc
 // and that nothing else was found.
 func Of(c Caller) ([]Session, error) {
 	list, _, err := Find(c)
+	if len(list) > 0 && list[0].Own {
+		list = nil
+	}
 	return list, err
 }
 
-// Find is Of, and says if the way to the caller was lost: he came by a connection
-// from this host itself (ssh localhost), and who made that is not to be found.
+// Find is Of, but also gives the connections that this host made to itself (ssh
+// localhost) if there are no others. lost says that the caller came by one of
+// which it is not known who made it.
 func Find(c Caller) (list []Session, lost bool, err error) {
 	f := newFinder(c)
 	f.find(c.PID, c.Environ)
-	if len(f.found) > 0 {
+	switch {
+	case len(f.found) > 0:
 		return f.found, false, nil
+	case f.lost:
+		return nil, true, f.err
 	}
-	return nil, f.lost, f.err
+	return f.own, false, f.err
 }
 
 // find takes the sessions of a process.
