@@ -5,6 +5,7 @@ package ext
 // 1 and 2 struct xt_ct_target_info_v1.
 
 import (
+	"net/netip"
 	"strings"
 
 	"moat/internal/kernel/nft"
@@ -220,12 +221,33 @@ func (t *CT) Read(r *nft.InfoReader, rev uint8, _ rule.Family) error {
 	return nil
 }
 
-// Mutate makes the packet untracked, if that is what the target is for. A packet
-// that comes in by the loopback interface has been tracked when it left: it stays
-// as it is (Linux 6.18).
+// Mutate tells connection tracking how to look the packet up, or not to. Of the
+// rules that a packet meets the first is heard. A packet that comes in by the
+// loopback interface has been tracked when it left: it stays as it is (Linux 6.18).
 func (t *CT) Mutate(p *packet.Packet) {
-	if t.NoTrack && !(p.Hook == rule.Prerouting && p.In == "lo") {
+	told := p.Has(packet.KnowState) && p.Connection.State == packet.Untracked
+	if p.Hook == rule.Prerouting && p.In == "lo" || p.Template.Set || told {
+		return
+	}
+	if t.NoTrack {
 		p.Connection.State = packet.Untracked
 		p.Known |= packet.KnowState
+		return
 	}
+	p.Template = packet.Template{Set: true, Zone: t.Zone, ZoneMark: t.ZoneMark, Original: t.Orig, Reply: t.Reply}
+	if p.Has(packet.KnowState) && p.Connection.State == packet.Invalid {
+		t.show(p)
+	}
+}
+
+// show makes the packet one of the target's template, which the rest of table raw
+// sees in the place of its connection: a new one without addresses (Linux 6.18).
+func (t *CT) show(p *packet.Packet) {
+	none := packet.Tuple{Src: netip.IPv4Unspecified(), Dst: netip.IPv4Unspecified()}
+	if p.Family == rule.IPv6 {
+		none = packet.Tuple{Src: netip.IPv6Unspecified(), Dst: netip.IPv6Unspecified()}
+	}
+	p.Connection = packet.Connection{State: packet.New, Status: packet.StatusConfirmed, Original: none, ReplyTuple: none}
+	p.Known |= packet.KnowStatus | packet.KnowConnMark | packet.KnowDirection | packet.KnowOriginal | packet.KnowReplyTuple | packet.KnowConnLabels |
+		packet.KnowConnHelper
 }

@@ -16,6 +16,7 @@ const known = packet.KnowTOS | packet.KnowTTL | packet.KnowMark | packet.KnowCon
 
 // TestTargetsChangePackets lets each target that changes packets change one.
 func TestTargetsChangePackets(t *testing.T) {
+	heard := packet.Packet{Template: packet.Template{Set: true, Zone: 7}}
 	for _, c := range []struct {
 		name   string
 		target Mutator
@@ -24,7 +25,11 @@ func TestTargetsChangePackets(t *testing.T) {
 	}{
 		{"CT --notrack", &CT{NoTrack: true}, packet.Packet{}, packet.Packet{Known: packet.KnowState, Connection: packet.Connection{State: packet.Untracked}}},
 		{"CT --notrack after the way through lo", &CT{NoTrack: true}, packet.Packet{Hook: rule.Prerouting, In: "lo"}, packet.Packet{Hook: rule.Prerouting, In: "lo"}},
-		{"CT --zone", &CT{Zone: 1}, packet.Packet{}, packet.Packet{}},
+		{"CT --zone", &CT{Zone: 1}, packet.Packet{}, packet.Packet{Template: packet.Template{Set: true, Zone: 1}}},
+		{"CT --zone-reply mark", &CT{ZoneMark: true, Reply: true}, packet.Packet{}, packet.Packet{Template: packet.Template{Set: true, ZoneMark: true, Reply: true}}},
+		{"CT --zone after another", &CT{Zone: 1}, heard, heard},
+		{"CT --notrack after another", &CT{NoTrack: true}, heard, heard},
+		{"CT --zone of what is not tracked", &CT{Zone: 1}, untrackedPacket(), untrackedPacket()},
 		{"TRACE", &Trace{}, packet.Packet{}, packet.Packet{Traced: true}},
 		{"CONNMARK set of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 1<<32 - 1}, marks(0, 0, 0), marks(0, 5, packet.KnowConnMark)},
 		{"CONNMARK or of an unknown mark", &ConnMarkTarget{Value: 5, CtMask: 5}, marks(0, 0, 0), marks(0, 5, 0)},

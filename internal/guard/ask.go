@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -38,6 +39,10 @@ func (k kind) isDiscovery() bool { return k >= solicitationIn }
 type ask struct {
 	kind
 	packet packet.Packet
+	// client and wire are what the client sends from and to.
+	client, wire netip.AddrPort
+	// noWay says that this host has no route by which to send it.
+	noWay bool
 }
 
 // way is the packet's way.
@@ -49,12 +54,12 @@ func (a *ask) way() simulate.Way {
 }
 
 // asks are the packets that have to get through, by connection and in the order in
-// which each is needed for the next; rest are those of the link. What connection
+// which each is needed for the next, without those of new ones (fresh); rest are
+// those of the link. What connection
 // tracking knows of them, and where answers come from, is not in them yet: see flow.
 type asks struct {
 	live  []*ask // of the connection, the client first
-	begun []*ask // the same, the server first; nil if tracking knows the connection
-	fresh []*ask // of a new one
+	begun []*ask // the same, the server first; nil if tracking goes on with what it knows
 	rest  []*ask
 }
 
@@ -72,14 +77,10 @@ func (p *party) asks() (list asks) {
 			p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData), p.segment(liveOut, flagsACK), p.segment(liveOut, flagsData),
 		}
 	}
-	if p.Live && !p.isTracked { // tracking takes it up with whoever speaks first
+	if p.Live && (len(p.tracked) == 0 || p.zoned) { // tracking takes it up with whoever speaks first
 		list.begun = []*ask{
 			p.segment(liveOut, flagsData), p.segment(liveOut, flagsACK), p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData),
 		}
-	}
-	list.fresh = []*ask{
-		p.segment(newIn, flagsSYN), p.segment(newOut, flagsSYNACK), p.segment(newGoesOn, flagsACK),
-		p.segment(newGoesOn, flagsData), p.segment(newAnswers, flagsACK), p.segment(newAnswers, flagsData),
 	}
 	if p.discovers {
 		list.rest = p.discoveries()
@@ -87,23 +88,39 @@ func (p *party) asks() (list asks) {
 	return list
 }
 
+// fresh are the packets of a new connection from one of the client's ports.
+func (p *party) fresh(port uint16) []*ask {
+	next := *p
+	next.From, next.Client = netip.AddrPortFrom(p.From.Addr(), port), netip.AddrPortFrom(p.Client.Addr(), port)
+	list := []*ask{
+		next.segment(newIn, flagsSYN), next.segment(newOut, flagsSYNACK), next.segment(newGoesOn, flagsACK),
+		next.segment(newGoesOn, flagsData), next.segment(newAnswers, flagsACK), next.segment(newAnswers, flagsData),
+	}
+	p.wrong = cmp.Or(p.wrong, next.wrong)
+	return list
+}
+
 // segment is a packet of the connection, or of a new one from the same client to
 // the same port.
 func (p *party) segment(k kind, flags string) *ask {
-	from, to := p.From, p.Wire
+	client, from, to := p.From, p.From, p.Wire
 	if k.isOut() {
 		from, to = p.Client, p.Server
 	}
-	if k > liveOut || from.Port() == 0 { // of a mosh client that nobody tracks
+	if from.Port() == 0 { // of a mosh client that nobody tracks
+		client = netip.AddrPortFrom(client.Addr(), question.FreePort)
 		from = netip.AddrPortFrom(from.Addr(), question.FreePort)
 	}
 	if k.isOut() {
 		from, to = to, from
 	}
-	if p.Proto == packet.ProtoUDP {
-		return p.make(k, fmt.Sprintf("udp %s %s %s", from, question.Arrow, to))
+	words := fmt.Sprintf("udp %s %s %s", from, question.Arrow, to)
+	if p.Proto != packet.ProtoUDP {
+		words = fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags)
 	}
-	return p.make(k, fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags))
+	a := p.make(k, words)
+	a.client, a.wire = client, p.Wire
+	return a
 }
 
 // discoveries are the packets by which this host and its neighbour find each
@@ -113,7 +130,7 @@ func (p *party) segment(k kind, flags string) *ask {
 func (p *party) discoveries() (list []*ask) {
 	here, there := p.Server.Addr(), p.neighbour
 	list = append(list, p.discovery(solicitationIn, linkLocal(there), solicited(here), "neighbour-solicitation"))
-	if there == p.Client.Addr() && !there.IsLinkLocalUnicast() {
+	if there == p.From.Addr() && !there.IsLinkLocalUnicast() {
 		list = append(list, p.discovery(solicitationIn, there, solicited(here), "neighbour-solicitation"))
 	}
 	return append(list,
@@ -146,7 +163,7 @@ func solicited(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16(out)
 }
 
-// make makes the packet that a question describes, on the party's interface.
+// make makes the packet that a question describes, on the party's interfaces.
 func (p *party) make(k kind, words string) *ask {
 	hook := rule.Input
 	if k.isOut() {
@@ -162,7 +179,7 @@ func (p *party) make(k kind, words string) *ask {
 	o := &a.packet
 	o.Hook, o.Host = hook, p.facts
 	if k.isOut() {
-		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.device, p.device == "", "", false
+		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.back, p.back == "", "", false
 		p.madeHere(k, o)
 	} else {
 		o.In, o.HiddenIn, o.Out, o.HiddenOut = p.device, p.device == "", "", false

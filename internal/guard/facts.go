@@ -63,18 +63,40 @@ func (f *facts) InSet(set string, dirs []string, p *packet.Packet) (in, known bo
 
 // filledSets are the sets that rules put packets' addresses into, or take them out of.
 func filledSets(rulesets ...*rule.Ruleset) (names []string) {
+	eachRule(func(r *rule.Rule) {
+		if s, ok := r.Target.(*ext.SetTarget); ok {
+			names = append(names, s.Add.SetName, s.Del.SetName)
+		}
+	}, rulesets...)
+	return names
+}
+
+// zonesNamed are the zones of connection tracking to which rules give packets;
+// anyZone says that a packet's mark may name others.
+func zonesNamed(rulesets ...*rule.Ruleset) (zones []uint16, anyZone bool) {
+	eachRule(func(r *rule.Rule) {
+		t, ok := r.Target.(*ext.CT)
+		switch {
+		case !ok:
+		case t.ZoneMark:
+			anyZone = true
+		case t.Zone != 0 && !slices.Contains(zones, t.Zone):
+			zones = append(zones, t.Zone)
+		}
+	}, rulesets...)
+	return zones, anyZone
+}
+
+func eachRule(each func(*rule.Rule), rulesets ...*rule.Ruleset) {
 	for _, rs := range rulesets {
 		for _, t := range rs.Tables {
 			for _, c := range t.Chains {
 				for _, r := range c.Rules {
-					if s, ok := r.Target.(*ext.SetTarget); ok {
-						names = append(names, s.Add.SetName, s.Del.SetName)
-					}
+					each(r)
 				}
 			}
 		}
 	}
-	return names
 }
 
 // InterfaceAddress implements packet.Host.

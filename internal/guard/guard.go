@@ -166,11 +166,23 @@ type judgement struct {
 }
 
 func (j *judgement) run() {
-	for _, p := range j.parties {
-		p.facts.filled = filledSets(j.change.Before, j.change.After)
+	filled := filledSets(j.change.Before, j.change.After)
+	zones, anyZone := zonesNamed(j.change.Before, j.change.After)
+	rules, runs := portRules(j.change.Script, j.change.After, j.change.Before), maxRuns
+	if len(j.parties) > manyParties {
+		runs = maxRunsEach
 	}
-	j.before = tryAll(newTrial(j.change.Before), j.parties)
-	j.after = newTrial(j.change.After)
+	for _, p := range j.parties {
+		p.facts.filled = filled
+		p.trackIn(zones, anyZone)
+		p.runs = p.runsOf(rules, runs)
+	}
+	before := newTrial(j.change.Before, j.change.Script)
+	j.before = tryAll(before, j.parties)
+	for _, p := range j.parties {
+		p.hungry = before.hungry[p]
+	}
+	j.after = newTrial(j.change.After, j.change.Script)
 	j.lost, j.unsure = worse(j.before, tryAll(j.after, j.parties))
 }
 
@@ -183,7 +195,7 @@ func tryAll(t *trial, parties []*party) (list []outcome) {
 
 // loses gives what gets through before the change, but not with other rules.
 func (j *judgement) loses(rs *rule.Ruleset) (*trial, []outcome) {
-	t := newTrial(rs)
+	t := newTrial(rs, j.change.Script)
 	lost, _ := worse(j.before, tryAll(t, j.parties))
 	return t, lost
 }

@@ -303,6 +303,8 @@ func TestProtectedNetworks(t *testing.T) {
 		{name: "another port", order: "iptables -A INPUT -p tcp --dport 80 -s 203.0.113.128 -j DROP"},
 		{name: "another network", order: "iptables -A INPUT -s 192.0.2.0/24 -j DROP"},
 		{name: "policy", order: dropIn, by: "the policy DROP"},
+		{name: "half of the clients' ports", order: dropSport + "32768:49999 -j DROP", by: "new connections from 203.0.113.0/24, its ports 32768-49999, to port 22"},
+		{name: "few of the clients' ports", order: dropSport + "40000:40010 -j DROP", warns: "ports 40000-40010"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t
@@ -313,10 +315,12 @@ func TestProtectedNetworks(t *testing.T) {
 	}
 }
 
-// TestTranslationToAnotherPortOfTheServer is no loss, and one to another program
-// is, both for the caller and for the session that came through it.
+// TestTranslationToAnotherPortOfTheServer is no loss for new connections, and one
+// to another program is.
 func TestTranslationToAnotherPortOfTheServer(t *testing.T) {
-	s := newServer(t, overIPv4)
+	ended := overIPv4
+	ended.Live = false
+	s := newServer(t, ended)
 	if err := s.Server.Echo("tcp 22,2222"); err != nil {
 		t.Fatal(err)
 	}

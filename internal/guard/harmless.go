@@ -79,16 +79,12 @@ func hookOf(op *change.Op) (rule.Hook, bool) {
 // whatever state of its connection. In a user-defined chain it may meet those of
 // both directions.
 func (p *party) matches(op *change.Op) bool {
-	in, out := true, true
-	if hook, ok := hookOf(op); ok {
-		in = hook == rule.Prerouting || hook == rule.Input
-		out = hook == rule.Output || hook == rule.Postrouting
-	}
+	x := portRuleOf(op)
 	for i := range p.outline {
 		o := &p.outline[i]
-		if (o.Hook == rule.Input && in || o.Hook == rule.Output && out) && simulate.Match(op.Rule, o) != packet.No {
+		if (o.Hook == rule.Input && x.in || o.Hook == rule.Output && x.out) && simulate.Match(op.Rule, o) != packet.No {
 			return true
 		}
 	}
-	return false
+	return p.tells(x)
 }

@@ -9,6 +9,7 @@ import (
 
 	"moat/internal/host"
 	"moat/internal/packet"
+	"moat/internal/question"
 	"moat/internal/rule"
 	"moat/internal/session"
 )
@@ -25,15 +26,22 @@ type party struct {
 	// entry is what asks for its protection; nil for the caller's own connection.
 	entry *Protected
 
-	tracked host.Tracked // its connection; meaningless unless isTracked
-	// isTracked says that connection tracking knows the connection.
-	isTracked bool
+	// tracked are its connections in connection tracking: one for each zone in which
+	// it is known; none for one that is not.
+	tracked []host.Tracked
+	// hungry says of those which have missed packets, with the rules as they are.
+	hungry []bool
+	// zoned says that rules give packets to zones of connection tracking.
+	zoned bool
 	// untold says that it could not be asked.
 	untold bool
 	// strict says that connection tracking takes up no connection in its midst.
 	strict bool
+	// liberal says that it finds no packet of TCP out of its window.
+	liberal bool
 
-	device    string     // the interface of both directions; "" if it is not known
+	device    string     // the interface by which the client is reached; "" if it is not known
+	back      string     // that to which answers go before they are translated; "" if it is not known
 	byRoot    bool       // the server's socket is root's, which match owner sees in answers
 	hops      uint8      // that answers begin with; 0 if it is not known
 	routed    bool       // a router lies between this host and the client
@@ -41,7 +49,11 @@ type party struct {
 	discovers bool       // the link finds its neighbours by ICMPv6
 	facts     *facts
 	outline   []packet.Packet // what a rule may see of it, see outlines
-	wrong     error           // its packets cannot be described
+	// anyPort are those of new connections with the client's port not told: those
+	// that come in, and answers.
+	anyPort [2][]packet.Packet
+	runs    []ports // of the client's ports that rules tell apart; none: all are alike
+	wrong   error   // its packets cannot be described
 }
 
 // family is the family of the party's packets.
@@ -58,30 +70,59 @@ func familyOf(a netip.Addr) rule.Family {
 
 // newParty looks up what the kernel knows of a connection.
 func newParty(s session.Session) (*party, error) {
-	way, ok, err := host.WayTo(s.Client.Addr(), s.Server.Addr()) // a zone says by which link
+	linked := s // with zones, which say by which link
 	s.Client, s.Server = plain(s.Client), plain(s.Server)
 	p := &party{Session: s, Wire: s.Server, From: s.Client, facts: &facts{here: s.Server.Addr()}}
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		p.device, p.neighbour, p.routed = way.Interface, way.Gateway, way.Gateway.IsValid()
-		if !p.neighbour.IsValid() {
-			p.neighbour = s.Client.Addr()
-		}
-		p.discovers = p.family() == rule.IPv6 && !way.NoNeighbours
-	}
 	p.strict = setting("net/netfilter/nf_conntrack_tcp_loose") == "0"
-	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 {
-		p.hops = uint8(hops)
-	}
+	p.liberal = setting("net/netfilter/nf_conntrack_tcp_be_liberal") == "1"
 	if s.Live {
 		p.track()
 		socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
 		p.byRoot = found && err == nil && socket.UID == 0
 	}
+	if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
+		return nil, err
+	}
+	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 {
+		p.hops = uint8(hops)
+	}
 	p.outline = p.outlines()
 	return p, p.wrong
+}
+
+// findWay finds how the client is reached from the server's address, both as the
+// socket has them.
+func (p *party) findWay(client, server netip.Addr) error {
+	back, ok, err := host.WayTo(client, server)
+	if err != nil {
+		return err
+	}
+	p.back = back.Interface
+	way := back
+	if p.From.Addr() != p.Client.Addr() { // answers are translated before they leave
+		if way, ok, err = host.WayTo(p.From.Addr(), netip.Addr{}); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return nil
+	}
+	p.device, p.neighbour, p.routed = way.Interface, way.Gateway, way.Gateway.IsValid()
+	if !p.neighbour.IsValid() {
+		p.neighbour = p.From.Addr()
+	}
+	p.discovers = p.family() == rule.IPv6 && !way.NoNeighbours
+	return nil
+}
+
+// wayOut is the interface to which this host sends what it makes for an address;
+// "" if it is not known. none says that there is no way.
+func (p *party) wayOut(to, from netip.Addr) (device string, none bool) {
+	way, found, err := host.WayTo(to, from)
+	if err != nil {
+		return "", false
+	}
+	return way.Interface, !found
 }
 
 // plain is an address as rules see it: without a zone.
@@ -112,20 +153,79 @@ func (p *party) listens(at netip.AddrPort) bool {
 }
 
 // track asks connection tracking. The server's answer is looked up, since the
-// socket has the addresses that answers have before they are translated back.
+// socket has the addresses that answers have before they are translated back. It
+// is in the default zone, mostly.
 func (p *party) track() {
-	t, found, err := host.Track(p.Proto, p.Server, p.Client)
-	p.tracked, p.isTracked, p.untold = t, found, err != nil
-	if !found {
+	t, found, err := host.Track(p.Proto, p.Server, p.Client, 0)
+	p.untold = err != nil
+	switch {
+	case err != nil:
+	case found:
+		p.tracked = []host.Tracked{t}
+	default:
+		p.trackAll()
+	}
+	if len(p.tracked) == 0 {
 		return
 	}
-	c := &p.tracked.Connection
+	c := &p.tracked[0].Connection
 	in := c.Original // of a packet of the client
-	if !t.Reply {
+	if !p.tracked[0].Reply {
 		in = c.ReplyTuple
 	}
 	p.From = netip.AddrPortFrom(in.Src, in.SrcPort)
 	p.Wire = netip.AddrPortFrom(in.Dst, in.DstPort)
+}
+
+// trackAll asks for the connection in all zones.
+func (p *party) trackAll() {
+	list, err := host.TrackAll(p.Proto, p.Server, p.Client)
+	p.untold = p.untold || err != nil
+	for i := range list {
+		p.know(&list[i])
+	}
+}
+
+// know adds an entry of connection tracking, once.
+func (p *party) know(t *host.Tracked) {
+	same := func(have host.Tracked) bool {
+		return have.Connection.Original == t.Connection.Original && have.Connection.Zones == t.Connection.Zones
+	}
+	if !slices.ContainsFunc(p.tracked, same) {
+		p.tracked = append(p.tracked, *t)
+	}
+}
+
+// trackIn asks for the connection in the zones that rules name, any if a mark may
+// do so.
+func (p *party) trackIn(zones []uint16, anyZone bool) {
+	p.zoned = anyZone || len(zones) > 0
+	switch {
+	case !p.Live || !p.zoned:
+		return
+	case anyZone:
+		p.trackAll()
+		return
+	}
+	for _, zone := range append(zones, 0) {
+		p.trackBoth(zone)
+	}
+}
+
+// trackBoth asks for the connections of answers and of the client's packets in a
+// zone: there may be one of each, if they meet in it only one way.
+func (p *party) trackBoth(zone uint16) {
+	for _, ends := range [...][2]netip.AddrPort{{p.Server, p.Client}, {p.From, p.Wire}} {
+		t, found, err := host.Track(p.Proto, ends[0], ends[1], zone)
+		p.untold = p.untold || err != nil
+		if !found || err != nil {
+			continue
+		}
+		if ends[0] == p.From {
+			t.Reply = !t.Reply
+		}
+		p.know(&t)
+	}
 }
 
 // setting reads one of sysctl(8); "" if there is none.
@@ -142,15 +242,34 @@ func setting(path string) string {
 // certain does not matter to the party.
 func (p *party) outlines() (list []packet.Packet) {
 	asks := p.asks()
-	for _, a := range slices.Concat(asks.live, asks.fresh, asks.rest) {
+	for _, a := range slices.Concat(asks.live, asks.rest) {
 		list = append(list, outlineOf(a))
 	}
+	list = append(list, p.freshOutlines()...)
 	if p.Wire != p.Server || p.From != p.Client { // as it is behind the translation, both ways
 		behind := *p
-		behind.Wire, behind.From, behind.isTracked, behind.discovers = p.Server, p.Client, false, false
-		asks := behind.asks()
-		for _, a := range slices.Concat(asks.live, asks.fresh) {
+		behind.Wire, behind.From, behind.discovers = p.Server, p.Client, false
+		for _, a := range behind.asks().live {
 			list = append(list, outlineOf(a))
+		}
+		list = append(list, behind.freshOutlines()...)
+		p.anyPort = behind.anyPort
+	}
+	return list
+}
+
+// freshOutlines are those of new connections, which it notes in anyPort, too.
+func (p *party) freshOutlines() (list []packet.Packet) {
+	for _, a := range p.fresh(question.FreePort) {
+		o := outlineOf(a)
+		list = append(list, o)
+		if a.kind == newIn {
+			o.Known, o.Transport.Src = o.Known&^packet.KnowSrcPort, 0
+			p.anyPort[0] = append(p.anyPort[0], o)
+		}
+		if a.kind == newOut {
+			o.Known, o.Transport.Dst = o.Known&^packet.KnowDstPort, 0
+			p.anyPort[1] = append(p.anyPort[1], o)
 		}
 	}
 	return list

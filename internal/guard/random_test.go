@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +23,8 @@ import (
 type orders struct {
 	*rand.Rand
 	v6 bool
+	// tracking has most rules be about connection tracking.
+	tracking bool
 }
 
 func (o *orders) pick(list ...string) string { return list[o.IntN(len(list))] }
@@ -32,8 +36,20 @@ func (o *orders) address() string {
 	return o.pick(lab.ClientAddr, lab.BlockedAddr, "203.0.113.0/24", "10.0.0.0/8", lab.ServerAddr)
 }
 
+// source is an address that connections may be given: of the link, of this host,
+// and one to which it has no way.
+func (o *orders) source() string {
+	if o.v6 {
+		return o.pick("2001:db8:2::77", lab.ServerAddr6, "2001:db8:ffff::9")
+	}
+	return o.pick("198.51.100.77", lab.ServerAddr, "10.9.9.9")
+}
+
 // spec is a rule without its chain.
 func (o *orders) spec(table, chain string) string {
+	if o.tracking && o.IntN(4) > 0 {
+		return o.trackingSpec(table, chain)
+	}
 	var words []string
 	add := func(s string) { words = append(words, s) }
 	if o.IntN(3) == 0 {
@@ -41,9 +57,9 @@ func (o *orders) spec(table, chain string) string {
 	}
 	switch o.IntN(6) {
 	case 0, 1:
-		add("-p tcp " + o.pick("--dport ", "--sport ", "! --dport ", "! --sport ") + o.pick("22", "80", "1024:", ":1023"))
+		add("-p tcp " + o.pick("--dport ", "--sport ", "! --dport ", "! --sport ") + o.pick("22", "80", "1024:", ":1023", "32768:49999", "40000:"))
 	case 2:
-		add("-p tcp -m multiport " + o.pick("--dports ", "--sports ") + o.pick("22,80", "80,443", "1:100"))
+		add("-p tcp -m multiport " + o.pick("--dports ", "--sports ") + o.pick("22,80", "80,443", "1:100", "22,40000:65535"))
 	case 3:
 		add("-p tcp " + o.pick("--syn", "! --syn", "--tcp-flags SYN,ACK SYN,ACK"))
 	case 4:
@@ -59,13 +75,33 @@ func (o *orders) spec(table, chain string) string {
 		if strings.Contains(strings.Join(words, " "), "tcp") {
 			targets = append(targets, "REDIRECT --to-ports 22", "REDIRECT --to-ports 99")
 		}
+		if chain == "INPUT" {
+			targets = []string{"ACCEPT", "RETURN", "SNAT --to-source " + o.source()}
+		}
 	case "raw":
-		targets = append(targets, "NOTRACK", "NOTRACK")
+		targets = append(targets, "NOTRACK", "CT "+o.pick("--zone 7", "--zone-orig 7", "--zone-reply 7", "--zone 8", "--ctevents new"))
 	}
 	// Jumps go up the alphabet, so that there is no loop.
 	targets = slices.DeleteFunc(targets, func(to string) bool { return len(chain) == 1 && len(to) == 1 && to <= chain })
 	add("-j " + o.pick(targets...))
 	return strings.Join(words, " ")
+}
+
+// trackingSpec is a rule that tells packets apart by what tracking knows of them,
+// or changes what it knows.
+func (o *orders) trackingSpec(table, chain string) string {
+	which := "-p tcp " + o.pick("", "", "", "--syn ", "! --syn ", "--tcp-flags SYN,ACK SYN,ACK ")
+	zone := o.pick("--zone 7", "--zone-orig 7", "--zone-reply 7", "--zone 8", "--ctevents new", "--notrack")
+	switch {
+	case table == "raw":
+		return which + "-j CT " + zone
+	case table == "nat" && chain == "INPUT":
+		return which + "-j SNAT --to-source " + o.source()
+	case table == "nat":
+		return which + "-j " + o.pick("REDIRECT --to-ports 22", "ACCEPT")
+	}
+	return which + "-m conntrack --ctstate " + o.pick("NEW", "ESTABLISHED", "INVALID", "UNTRACKED", "INVALID,UNTRACKED", "NEW,ESTABLISHED") +
+		" -j " + o.pick("ACCEPT", "DROP", "DROP")
 }
 
 // order is a command, or a file for restore.
@@ -78,6 +114,9 @@ func (o *orders) order() string {
 	chain := o.pick("INPUT", "OUTPUT", "a", "b", "INPUT")
 	if table == "raw" || table == "nat" {
 		chain = o.pick("PREROUTING", "OUTPUT", "a", "b")
+	}
+	if table == "nat" && o.IntN(4) == 0 {
+		chain = "INPUT"
 	}
 	head := program + " -t " + table + " "
 	switch o.IntN(12) {
@@ -144,7 +183,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{server: newServer(t), o: orders{Rand: rand.New(rand.NewPCG(seed, 5)), v6: seed%4 == 3}, to: lab.At(lab.ServerAddr, 22)}
+	w := &world{server: newServer(t), o: orders{Rand: rand.New(rand.NewPCG(seed, 5)), v6: seed%4 == 3, tracking: seed%2 == 1}, to: lab.At(lab.ServerAddr, 22)}
 	program := "iptables"
 	if w.o.v6 {
 		w.to, program = lab.At(lab.ServerAddr6, 22), "ip6tables"
@@ -177,46 +216,61 @@ func (w *world) connect() {
 	if w.conn, err = w.Client.Dial(lab.TCP(w.to)); err != nil {
 		w.t.Fatalf("%v\nafter\n%s", err, strings.Join(w.given, "\n"))
 	}
-	client := netip.MustParseAddrPort(w.conn.LocalAddr().String())
-	w.sessions = []session.Session{{Proto: 6, Client: client, Server: netip.MustParseAddrPort(w.to), Live: true}}
+	seen := w.conn.Alive(lab.LongWait) // as the server's socket has it
+	if seen.State != lab.Open {
+		w.t.Fatalf("the connection is %v\nafter\n%s", seen, strings.Join(w.given, "\n"))
+	}
+	w.sessions = []session.Session{{Proto: 6, Client: seen.Seen, Server: seen.At, Live: true}}
 }
 
 // step gives one command.
 func (w *world) step() {
 	w.t.Helper()
 	order := w.o.order()
-	var r *Refusal
-	var obeyed, watched bool
-	var said, before string
-	w.on(func() error {
-		script := w.script(order)
-		before = w.rules()
-		g := w.guard()
-		watched = g.Watches(script)
-		err := w.give(g, script)
-		if !errors.As(err, &r) {
-			obeyed = err == nil // else it is no command that the kernel takes
-		}
-		said = w.said.String()
-		return nil
-	})
+	a := w.tell(order)
 	switch {
-	case r != nil:
+	case a.refusal != nil:
 		w.refused++
 		if w.refused <= 10 {
-			w.insist(order, r, before)
+			w.insist(order, a.refusal, a.before)
 		}
-	case obeyed && said != "":
+	case a.obeyed && a.said != "":
 		w.uncertain++
-		w.on(func() error { w.back(before); return nil })
-	case obeyed:
+		w.on(func() error { w.back(a.before); return nil })
+	case a.obeyed:
 		w.given = append(w.given, order)
 		w.obeyed++
-		if watched {
+		if a.watched {
 			w.watched++
 		}
 		w.getsThrough(order)
 	}
+}
+
+// answer is what becomes of a command.
+type answer struct {
+	refusal *Refusal
+	obeyed  bool // neither, if the kernel does not take it
+	watched bool // it was not decided by itself
+	said    string
+	before  string // the rules
+}
+
+// tell gives a command behind the guard.
+func (w *world) tell(order string) (a answer) {
+	w.t.Helper()
+	w.on(func() error {
+		script := w.script(order)
+		a.before = w.rules()
+		g := w.guard()
+		a.watched = g.Watches(script)
+		err := w.give(g, script)
+		a.obeyed = err == nil
+		errors.As(err, &a.refusal)
+		a.said = w.said.String()
+		return nil
+	})
+	return a
 }
 
 // getsThrough tries the connection and a new one.
@@ -232,27 +286,44 @@ func (w *world) getsThrough(order string) {
 // and takes it back.
 func (w *world) insist(order string, r *Refusal, before string) {
 	w.t.Helper()
-	w.on(func() error { return w.give(kernel.Unguarded, w.script(order)) })
-	const wait = 400 * time.Millisecond
-	said := r.Error()
-	// One that was not tracked is known as soon as the server sends anything, a
-	// late acknowledgement perhaps: then it lives on by luck.
-	if strings.Contains(said, "this connection's") && !strings.Contains(said, "not tracked yet") {
-		if live := w.conn.Alive(wait); live.State == lab.Open {
-			w.t.Errorf("the connection goes on after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
-		}
-	}
-	if strings.Contains(said, "new connections") {
-		if fresh := w.Client.Probe(lab.TCP(w.to).Within(wait)); fresh.State == lab.Open {
-			w.t.Errorf("a new connection gets in after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
-		}
-	}
+	w.loses(order, r)
 	w.on(func() error { w.back(before); return nil })
 	if err := w.conn.Close(); err != nil {
 		w.t.Error(err)
 	}
 	w.connect()
 }
+
+// loses does what was refused, and looks whether it loses what the refusal says.
+func (w *world) loses(order string, r *Refusal) {
+	w.t.Helper()
+	w.on(func() error { return w.give(kernel.Unguarded, w.script(order)) })
+	const wait = 400 * time.Millisecond
+	said := r.Error()
+	// One that was not tracked is known as soon as the server sends anything, a
+	// late acknowledgement perhaps: then it lives on by luck.
+	if strings.Contains(said, "this connection's") && !strings.Contains(said, "not tracked yet") {
+		live := w.conn.Alive(wait)
+		if live.State == lab.Open { // what the first answer brings out of the window comes after it
+			live = w.conn.Alive(wait)
+		}
+		if live.State == lab.Open {
+			w.t.Errorf("the connection goes on after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
+		}
+	}
+	if strings.Contains(said, "new connections") {
+		p := lab.TCP(w.to).Within(wait)
+		if ports := lostPorts.FindStringSubmatch(said); ports != nil {
+			p = p.From(net.JoinHostPort(netip.MustParseAddrPort(w.conn.LocalAddr().String()).Addr().String(), ports[1]))
+		}
+		if fresh := w.Client.Probe(p); fresh.State == lab.Open {
+			w.t.Errorf("a new connection gets in after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
+		}
+	}
+}
+
+// lostPorts are the client's ports from which a refusal says that connections are lost.
+var lostPorts = regexp.MustCompile(`, its ports (\d+)`)
 
 // back gives the rules that were there, unguarded.
 func (w *world) back(before string) {

@@ -71,7 +71,11 @@ func (j *judgement) refusal() *Refusal {
 
 // what names the packets that an outcome is about.
 func (o *outcome) what() string {
-	fresh := fmt.Sprintf("new connections from %s to port %d", o.party.clients(o.party.From.Addr()), o.party.Wire.Port())
+	client := o.party.clients(o.party.From.Addr())
+	if o.from != "" && !o.few {
+		client += ", its ports " + o.from + ","
+	}
+	fresh := fmt.Sprintf("new connections from %s to port %d", client, o.party.Wire.Port())
 	switch o.kind {
 	case liveIn:
 		return "this connection's packets"
@@ -109,12 +113,21 @@ func (j *judgement) place(at simulate.Place, what *rule.Rule, policy rule.Verdic
 // astray names the rule that sends a packet where the server does not listen.
 func (j *judgement) astray(o *outcome) string {
 	where := fmt.Sprintf("port %d, where the server does not listen", o.arrives.Port())
+	if o.kind == liveIn {
+		where = fmt.Sprintf("port %d, which is not this connection's", o.arrives.Port())
+	}
 	switch {
 	case o.isDiscovery():
 		return cmp.Or(j.translated(o, "which changes their hop limit from 255"), "no rule: their hop limit is not 255")
+	case o.clashes:
+		const does = "which hides from connection tracking that it knows the connection"
+		return cmp.Or(j.translated(o, does), "no rule: connection tracking would take them for another connection of the same addresses")
+	case o.noWay:
+		to := o.packet.Dst.String()
+		return cmp.Or(j.translated(o, "after which answers go to "+to+", to which this host has no way"), "no rule: this host has no way to "+to)
 	case o.isSpent():
 		return cmp.Or(j.translated(o, "which leaves them no hops"), "no rule: they would have no hops left")
-	case o.isOut() && o.arrives.Addr() == o.party.From.Addr():
+	case o.isOut() && o.arrives == o.client, !o.isOut() && o.arrives == o.party.Server:
 		return cmp.Or(j.translated(o, "which gives them another source"), "no rule: they would have another source")
 	case o.isOut():
 		does := "which sends them to " + o.arrives.Addr().String() + " instead of the client"
@@ -131,12 +144,36 @@ func (j *judgement) astray(o *outcome) string {
 // translated names the rule that leads a packet astray and says what it does; ""
 // if there is none.
 func (j *judgement) translated(o *outcome, does string) string {
-	for _, s := range j.after.path(o) {
-		if o.isLedBy(&s) {
-			return j.place(s.Place, s.What, 0) + ", " + does
-		}
+	if l := j.after.leader(o); l != nil {
+		s := &l.path[l.at]
+		return j.place(s.Place, s.What, 0) + ", " + does
 	}
 	return ""
+}
+
+// leader is a rule that leads a packet astray.
+type leader struct {
+	who  *outcome // that meets the rule: the packet, or one that it answers
+	path []simulate.Step
+	at   int // step of the path
+}
+
+// leader finds the rule that leads a packet astray, one of the change's own before
+// others; nil if there is none.
+func (t *trial) leader(o *outcome) (first *leader) {
+	for who := o; who != nil; who = who.after {
+		path := t.path(who)
+		for i := range path {
+			switch l := (&leader{who, path, i}); {
+			case !o.isLedBy(&path[i]):
+			case t.isOwn(path[i].What):
+				return l
+			case first == nil:
+				first = l
+			}
+		}
+	}
+	return first
 }
 
 // isLedBy reports whether a rule leads the packet astray.
@@ -144,13 +181,18 @@ func (o *outcome) isLedBy(s *simulate.Step) bool {
 	if s.Match != packet.Yes || s.What == nil || s.After == nil {
 		return false
 	}
-	if o.isDiscovery() {
+	_, untracks := s.What.Target.(*ext.CT)
+	switch {
+	case o.isDiscovery():
 		return seemsRouted(s.After)
-	}
-	if o.isSpent() {
+	case o.clashes:
+		return untracks
+	case o.noWay:
+		return s.Table == "nat"
+	case o.isSpent():
 		return s.After.Has(packet.KnowTTL) && s.After.TTL <= 1
 	}
-	return s.Table == "nat"
+	return s.Table == "nat" || untracks
 }
 
 // describe is the connection, or the entry of moat.toml.
@@ -164,9 +206,9 @@ func (p *party) describe() string {
 		state = "ended; new ones count"
 	case p.untold:
 		state = "state unknown"
-	case p.isTracked:
+	case len(p.tracked) > 0:
 		state = packet.New.String()
-		if p.tracked.Connection.Status&packet.StatusSeenReply != 0 || !p.tracked.Reply {
+		if t := &p.tracked[0]; t.Connection.Status&packet.StatusSeenReply != 0 || !t.Reply {
 			state = packet.Established.String()
 		}
 	}
@@ -252,6 +294,12 @@ func (j *judgement) doubts() (lines []string) {
 
 // doubtful says why an outcome is not certain.
 func (j *judgement) doubtful(o *outcome) string {
+	if o.few {
+		return "from the client's ports " + o.from + " they are lost by " + j.by(o)
+	}
+	if o.late {
+		return "after minutes connection tracking forgets what it saw only one side of, and then they are lost by " + j.by(o)
+	}
 	if d := o.result.Doubts; len(d) > 0 && d[0].What != nil {
 		return "it hangs on " + d[0].Match + " in " + j.place(d[0].Place, d[0].What, 0)
 	}

@@ -76,11 +76,11 @@ func (m *remedy) script(s *change.Script) *change.Script {
 // chain in which it is lost, given before the change or, when the change would
 // sweep it away, within it. false if nothing is known that helps.
 func (m *remedy) mend(j *judgement, t *trial, o *outcome) bool {
-	table, base := t.lostIn(o)
+	who, table, base := t.lostIn(o)
 	if base == "" {
 		return false
 	}
-	op, err := o.accept(j.family, table, base)
+	op, err := who.accept(j.family, table, base)
 	if err != nil {
 		return false
 	}
@@ -170,19 +170,31 @@ func sameOp(a, b *change.Op) bool {
 		(a.Rule == nil) == (b.Rule == nil) && (a.Rule == nil || ext.EqualRules(a.Rule, b.Rule))
 }
 
-// lostIn names the table and the built-in chain in which a packet is lost; "" if
-// no rule and no policy does it.
-func (t *trial) lostIn(o *outcome) (table, base string) {
-	for _, s := range t.path(o) {
+// lostIn names the table and the built-in chain in which a packet is lost, or
+// another that it answers is led astray; "" if no rule and no policy does it.
+func (t *trial) lostIn(o *outcome) (who *outcome, table, base string) {
+	if !o.strays {
+		if o.result.By == (simulate.Place{}) {
+			return o, "", ""
+		}
+		table, base = lastBase(t.path(o))
+		return o, table, base
+	}
+	l := t.leader(o)
+	if l == nil {
+		return o, "", ""
+	}
+	table, base = lastBase(l.path[:l.at+1])
+	return l.who, table, base
+}
+
+// lastBase is the built-in chain in which a path ends.
+func lastBase(path []simulate.Step) (table, base string) {
+	for i := range path {
+		s := &path[i]
 		if layout := rule.FindLayout(s.Table); layout != nil && layout.Builtin(s.Chain) != nil {
 			table, base = s.Table, s.Chain
 		}
-		if o.strays && o.isLedBy(&s) {
-			return table, base
-		}
-	}
-	if o.strays || o.result.By == (simulate.Place{}) {
-		return "", ""
 	}
 	return table, base
 }

@@ -2,8 +2,12 @@ package guard
 
 import (
 	"net/netip"
+	"slices"
 
+	"moat/internal/change"
+	"moat/internal/ext"
 	"moat/internal/packet"
+	"moat/internal/question"
 	"moat/internal/rule"
 	"moat/internal/simulate"
 )
@@ -16,78 +20,209 @@ type outcome struct {
 	result simulate.Result
 	// strays says that a rule sends it where the server does not listen, or spoils it.
 	strays bool
+	// clashes says that tracking takes it for a second connection of the same addresses.
+	clashes bool
+	// late says that it gets through at first, and after minutes no more.
+	late bool
+	// run is that of the client's ports that it is tried for, with others if they are
+	// lost the same way, see from; nil for all.
+	run *ports
+	// from are the client's ports from which new connections are lost, in words; ""
+	// for all.
+	from string
+	// few says that new connections from few of the client's ports are lost.
+	few bool
 	// arrives is where a packet gets that was sent to this host.
 	arrives netip.AddrPort
+	// track is what connection tracking says of it.
+	track func(*packet.Packet)
+	// after is the client's packet before this one, which an answer answers; nil for
+	// none.
+	after *outcome
 }
 
 // trial is a ruleset in which packets are tried.
-type trial struct{ firewall *simulate.Firewall }
+type trial struct {
+	firewall *simulate.Firewall
+	own      *rule.Chain // the rules that the change names
+	// hungry are the entries of connection tracking, by party, that do not see all
+	// packets of their connection.
+	hungry map[*party][]bool
+}
 
-func newTrial(rs *rule.Ruleset) *trial { return &trial{simulate.New(rs)} }
+func newTrial(rs *rule.Ruleset, s *change.Script) *trial {
+	return &trial{simulate.New(rs), rulesOf(s).Tables[0].Chains[0], map[*party][]bool{}}
+}
+
+// isOwn reports whether a rule is one that the change names.
+func (t *trial) isOwn(r *rule.Rule) bool {
+	return slices.ContainsFunc(t.own.Rules, func(own *rule.Rule) bool { return ext.EqualRules(own, r) })
+}
 
 // of tries all packets of a party, in order.
 func (t *trial) of(p *party) (list []outcome) {
 	asks := p.asks()
-	list = t.connection(p, p.flow(), asks.live)
-	list = append(list, t.connection(p, p.flow(), asks.begun)...)
-	list = append(list, t.connection(p, flow{strict: p.strict}, asks.fresh)...)
+	list, t.hungry[p] = t.connection(p, p.flow(), asks.live)
+	begun, _ := t.connection(p, p.flow(), asks.begun)
+	list = append(list, begun...)
+	if len(p.runs) < 2 {
+		list = append(list, t.fresh(p, question.FreePort, nil)...)
+	} else {
+		for i := range p.runs {
+			list = append(list, t.fresh(p, p.runs[i].sample(), &p.runs[i])...)
+		}
+	}
 	for _, a := range asks.rest {
-		list = append(list, t.try(p, a))
+		list = append(list, t.try(p, a, nil, nil))
 	}
 	return list
 }
 
-// connection tries the packets of one connection. If rules keep some of them from
-// connection tracking, and not all, it misses what it needs to tell which packets
-// are in their window: nobody knows then which state it gives them.
-func (t *trial) connection(p *party, f flow, asks []*ask) []outcome {
-	again := f
+// fresh tries the packets of a new connection from one port, for a run of them.
+func (t *trial) fresh(p *party, port uint16, run *ports) []outcome {
+	list, _ := t.connection(p, &flow{strict: p.strict}, p.fresh(port))
+	for i := range list {
+		list[i].run = run
+	}
+	return list
+}
+
+// connection tries the packets of one connection. If an entry of connection
+// tracking does not see all of them, what it says of the others is not certain.
+func (t *trial) connection(p *party, f *flow, asks []*ask) (list []outcome, starved []bool) {
+	again := f.clone()
+	list = t.inOrder(p, f, asks)
+	if again.starve(f) {
+		return t.inOrder(p, again, asks), again.starved
+	}
+	return list, nil
+}
+
+func (t *trial) inOrder(p *party, f *flow, asks []*ask) []outcome {
 	list := make([]outcome, len(asks))
 	for i, a := range asks {
-		f.enter(a)
-		list[i] = t.try(p, a)
-		f.leave(a, &list[i].result)
-	}
-	if f.tracked && f.untracked && !again.halfSeen {
-		again.halfSeen = true
-		return t.connection(p, again, asks)
+		a = f.enter(p, a)
+		now, m := f.clone(), &meeting{entry: -1}
+		track := func(as guise, m *meeting) func(*packet.Packet) {
+			return func(p *packet.Packet) { now.attach(a.isOut(), as, m, p) }
+		}
+		found := t.try(p, a, f.arrived, track(asFound, m))
+		if now.assumed && found.answer == packet.Unknown && found.result.Verdict == simulate.Accept {
+			found.answer = packet.Yes // how it would be translated hangs on what is lost already
+		}
+		worst := found
+		others, torn := now.guises(m)
+		for _, as := range others {
+			other := t.try(p, a, found.after, track(as, &meeting{entry: -1}))
+			worst.orElse(&other, as, torn)
+		}
+		switch {
+		case found.answer == packet.No && worst.answer == packet.Unknown: // it may pass, and what is then?
+			f.untold = true
+		case f.leave(&found, m) && worst.answer != packet.No:
+			worst.answer, worst.strays, worst.clashes = packet.No, true, true
+		}
+		list[i] = worst
 	}
 	return list
 }
 
-// try walks a packet.
-func (t *trial) try(p *party, a *ask) outcome {
-	o := outcome{ask: a, party: p}
-	o.result = t.firewall.Walk(a.packet, simulate.Options{Way: a.way(), NoTrace: true})
+// orElse takes what becomes of the packet in another state of its connection, if
+// that is worse. torn says that the packet may be in either state, for good.
+func (o *outcome) orElse(other *outcome, as guise, torn bool) {
+	switch {
+	case o.answer == other.answer:
+		return
+	case torn:
+		o.answer = packet.Unknown
+		return
+	case other.answer == packet.Yes, o.answer == packet.No:
+		return
+	case as == afterTimeout:
+		other.answer, other.late = packet.Unknown, true
+	}
+	*o = *other
+}
+
+// try walks a packet; after is the last one of the client before it, and track what
+// connection tracking says of it, nil where the packet says that itself.
+func (t *trial) try(p *party, a *ask, after *outcome, track func(*packet.Packet)) outcome {
+	o := outcome{ask: a, party: p, after: after, track: track}
+	o.result = t.firewall.Walk(a.packet, simulate.Options{Way: a.way(), Track: track, NoTrace: true})
 	switch o.result.Verdict {
 	case simulate.Accept:
 		o.answer = packet.Yes
 	case simulate.Drop, simulate.Reject:
 		o.answer = packet.No
 	}
-	if (o.answer == packet.Yes || o.answer == packet.No && o.result.By == simulate.Place{}) && o.isAstray() {
+	if o.answer != packet.Yes && (o.answer != packet.No || o.result.By != simulate.Place{}) {
+		return o
+	}
+	switch o.gets() {
+	case packet.No:
 		o.answer, o.strays = packet.No, true
+	case packet.Unknown:
+		o.answer = packet.Unknown
 	}
 	return o
 }
 
-// isAstray reports whether a rule sends the packet elsewhere than to the server,
-// or an answer elsewhere than to the client or in somebody else's name, or makes
-// of it what its receiver does not take.
-func (o *outcome) isAstray() bool {
+// gets says whether a packet that no rule stops gets to the server, or an answer
+// to the client and in the server's name, as something that its receiver takes.
+func (o *outcome) gets() packet.Answer {
+	left := &o.result.Packet
 	if o.isDiscovery() {
-		return seemsRouted(&o.result.Packet)
+		return packet.Of(!seemsRouted(left))
 	}
-	p, left := o.party, &o.result.Packet
 	o.arrives = netip.AddrPortFrom(left.Dst, left.Transport.Dst)
-	if !o.isOut() {
-		return o.arrives != p.Server && !p.listens(o.arrives)
-	}
-	if left.Dst != p.From.Addr() || o.isSpent() {
-		return true
-	}
 	from := netip.AddrPortFrom(left.Src, left.Transport.Src)
-	return from != p.Wire && left.Has(packet.KnowReplyTuple)
+	switch {
+	case o.noWay, o.isSpent():
+		return packet.No
+	case o.isOut():
+		return o.returns(from)
+	case o.kind == liveIn:
+		return o.joins(from, o.party.Client, o.party.Server)
+	case o.kind == newGoesOn && o.after != nil:
+		first := &o.after.result.Packet
+		return o.joins(from, netip.AddrPortFrom(first.Src, first.Transport.Src), netip.AddrPortFrom(first.Dst, first.Transport.Dst))
+	}
+	return packet.Of(o.arrives == o.party.Server || o.party.listens(o.arrives))
+}
+
+// joins says whether a packet comes to the socket of a connection, which has the
+// addresses and ports of both sides.
+func (o *outcome) joins(from, client, server netip.AddrPort) packet.Answer {
+	left := &o.result.Packet
+	switch {
+	case o.arrives != server:
+		return packet.No
+	case !from.Addr().IsValid(), !client.Addr().IsValid():
+		return packet.Unknown
+	case from.Addr() != client.Addr():
+		return packet.No
+	case client.Port() == 0 && o.kind == liveIn: // of a mosh client that nobody tracks
+		return packet.Yes
+	case client.Port() == 0, !left.Has(packet.KnowSrcPort):
+		return packet.Unknown
+	}
+	return packet.Of(from.Port() == client.Port())
+}
+
+// returns says whether an answer goes to where the client has sent from, and comes
+// from where it has sent to. What it is translated to is known only if its
+// connection is.
+func (o *outcome) returns(from netip.AddrPort) packet.Answer {
+	left := &o.result.Packet
+	if o.arrives == o.client && from == o.wire {
+		return packet.Yes
+	}
+	state := left.Connection.State
+	if !left.Has(packet.KnowState) || !left.Dst.IsValid() ||
+		!left.Has(packet.KnowReplyTuple) && state != packet.Invalid && state != packet.Untracked {
+		return packet.Unknown
+	}
+	return packet.No
 }
 
 // isSpent reports whether an answer has no hops left for the router that it goes to.
@@ -104,7 +239,7 @@ func seemsRouted(p *packet.Packet) bool {
 
 // path is the packet's way rule by rule.
 func (t *trial) path(o *outcome) []simulate.Step {
-	return t.firewall.Walk(o.packet, simulate.Options{Way: o.way()}).Trace
+	return t.firewall.Walk(o.packet, simulate.Options{Way: o.way(), Track: o.track}).Trace
 }
 
 // worse are the packets that got through, or may have, and would not any more;
@@ -119,5 +254,6 @@ func worse(before, after []outcome) (lost, doubtful []outcome) {
 			doubtful = append(doubtful, after[i])
 		}
 	}
-	return lost, doubtful
+	lost, few := sortOut(lost)
+	return lost, append(doubtful, few...)
 }

@@ -130,3 +130,43 @@ func (s *Set) indexed() *setIndex {
 func sortSizes(sizes [][2]int) {
 	slices.SortFunc(sizes, func(a, b [2]int) int { return cmp.Or(b[0]-a[0], b[1]-a[1]) })
 }
+
+// PortsIn gives the runs of ports that stand in a set where a rule looks up a
+// packet's source port, or its destination port, in order. sources says of each
+// of the rule's dimensions whether it is the packet's source.
+func (f *Facts) PortsIn(name string, sources []bool, src bool) (runs []PortRange) {
+	var ports []uint16
+	f.eachSet(name, 0, func(s *Set) {
+		for i, part := range s.indexed().parts {
+			if part != "port" || i >= len(sources) || sources[i] != src {
+				continue
+			}
+			for j := range s.Elements {
+				ports = append(ports, s.Elements[j].Port)
+			}
+		}
+	})
+	slices.Sort(ports)
+	for _, port := range ports {
+		if n := len(runs); n > 0 && uint32(port) <= uint32(runs[n-1].Last)+1 {
+			runs[n-1].Last = port
+			continue
+		}
+		runs = append(runs, PortRange{port, port})
+	}
+	return runs
+}
+
+// eachSet gives a set, or those that a list of sets names.
+func (f *Facts) eachSet(name string, depth int, each func(*Set)) {
+	s := f.indexed().sets[name]
+	switch {
+	case s == nil || depth == maxListDepth:
+	case s.Type != "list:set":
+		each(s)
+	default:
+		for i := range s.Elements {
+			f.eachSet(s.Elements[i].Member, depth+1, each)
+		}
+	}
+}

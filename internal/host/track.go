@@ -22,6 +22,11 @@ type Tracked struct {
 	// Reply says that the packet asked for goes against the direction of the
 	// connection's first one.
 	Reply bool
+	// Opening says that it is of TCP, and that nothing has answered its SYN.
+	Opening bool
+	// Liberal says that it is of TCP, and that no packet is found out of its window:
+	// it was taken up in its midst.
+	Liberal bool
 }
 
 // Numbers of linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h.
@@ -32,17 +37,21 @@ const (
 	ctTupleOrig     = 1
 	ctTupleReply    = 2
 	ctStatus        = 3
+	ctProtoInfo     = 4
 	ctHelp          = 5
 	ctTimeout       = 7
 	ctMark          = 8
 	ctCountersOrig  = 9
 	ctCountersReply = 10
+	ctZone          = 18
 	ctLabels        = 22
+	ctFilter        = 25
 
 	ctHelpName = 1
 
 	ctTupleIP    = 1
 	ctTupleProto = 2
+	ctTupleZone  = 3
 
 	ctIPv4Src = 1
 	ctIPv4Dst = 2
@@ -55,26 +64,35 @@ const (
 
 	ctPackets = 1
 	ctBytes   = 2
+
+	ctProtoInfoTCP = 1
+	ctTCPState     = 1
+	ctTCPFlagsOrig = 4
+	ctTCPSynSent   = 1    // TCP_CONNTRACK_SYN_SENT
+	ctTCPBeLiberal = 0x08 // IP_CT_TCP_FLAG_BE_LIBERAL
+
+	ctFilterOrigFlags  = 1
+	ctFilterReplyFlags = 2
+
+	// CTA_FILTER_F_CTA_IP_SRC and _DST, CTA_FILTER_F_CTA_PROTO_NUM, _SRC_PORT and _DST_PORT.
+	ctFilterTuple = 1<<0 | 1<<1 | 1<<3 | 1<<4 | 1<<5
 )
 
 // Track looks up the connection of packets from src to dst, of either
-// direction, in this network namespace and the default zone. found is false
-// for one that is not tracked, and where the kernel has no connection tracking
-// or does not tell of it. It needs CAP_NET_ADMIN.
-func Track(proto uint8, src, dst netip.AddrPort) (t Tracked, found bool, err error) {
-	asked := packet.Tuple{
-		Src: plain(src).Addr(), Dst: plain(dst).Addr(), SrcPort: src.Port(), DstPort: dst.Port(), Proto: proto,
-	}
-	if asked.Src.Is4() != asked.Dst.Is4() {
+// direction, in this network namespace and a zone of tracking: the default one is
+// 0. found is false for one that is not tracked, and where the kernel has no
+// connection tracking or does not tell of it. It needs CAP_NET_ADMIN.
+func Track(proto uint8, src, dst netip.AddrPort, zone uint16) (t Tracked, found bool, err error) {
+	asked, ok := tupleOf(proto, src, dst)
+	if !ok {
 		return t, false, nil
 	}
 	// The answer is marked as one of many; the acknowledgement ends it.
-	family := uint8(unix.AF_INET6)
-	if asked.Src.Is4() {
-		family = unix.AF_INET
-	}
-	r := conntrackRequest(unix.NLM_F_ACK, family)
+	r := conntrackRequest(unix.NLM_F_ACK, familyOfTuple(asked))
 	r.AddData(tupleAttr(ctTupleOrig, asked))
+	if zone != 0 {
+		r.AddData(nl.NewRtAttr(ctZone, binary.BigEndian.AppendUint16(nil, zone)))
+	}
 	messages, err := r.Execute(unix.NETLINK_NETFILTER, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), noConntrack(err):
@@ -84,10 +102,103 @@ func Track(proto uint8, src, dst netip.AddrPort) (t Tracked, found bool, err err
 	case len(messages) != 1:
 		return t, false, errors.New("looking a connection up: the kernel gave no answer")
 	}
-	t.Connection, t.Known, err = readConntrack(messages[0])
+	t, err = readTracked(messages[0], asked)
+	return t, err == nil, err
+}
+
+// TrackAll looks up the connections of packets from src to dst in all zones. The
+// kernel goes over its whole table for it, and tells of these alone from Linux 5.8
+// on.
+func TrackAll(proto uint8, src, dst netip.AddrPort) (list []Tracked, err error) {
+	asked, ok := tupleOf(proto, src, dst)
+	if !ok {
+		return nil, nil
+	}
+	for _, side := range [...]struct{ tuple, flags int }{{ctTupleOrig, ctFilterOrigFlags}, {ctTupleReply, ctFilterReplyFlags}} {
+		messages, err := whole(func() ([][]byte, error) {
+			r := conntrackRequest(unix.NLM_F_DUMP, familyOfTuple(asked))
+			r.AddData(tupleAttr(side.tuple, asked))
+			filter := nl.NewRtAttr(ctFilter|unix.NLA_F_NESTED, nil)
+			filter.AddRtAttr(side.flags, nl.Uint32Attr(ctFilterTuple))
+			r.AddData(filter)
+			return r.Execute(unix.NETLINK_NETFILTER, 0)
+		})
+		switch {
+		case noConntrack(err):
+			return list, nil
+		case err != nil:
+			return nil, fmt.Errorf("looking a connection up in all zones: %w", err)
+		}
+		for _, m := range messages {
+			t, err := readTracked(m, asked)
+			if err != nil {
+				return nil, err
+			}
+			c := &t.Connection
+			if side.tuple == ctTupleOrig && c.Original == asked || side.tuple == ctTupleReply && c.ReplyTuple == asked {
+				list = append(list, t)
+			}
+		}
+	}
+	return list, nil
+}
+
+// tupleOf is the addresses of a packet; ok is false if they are not of one family.
+func tupleOf(proto uint8, src, dst netip.AddrPort) (t packet.Tuple, ok bool) {
+	t = packet.Tuple{Src: plain(src).Addr(), Dst: plain(dst).Addr(), SrcPort: src.Port(), DstPort: dst.Port(), Proto: proto}
+	return t, t.Src.Is4() == t.Dst.Is4()
+}
+
+func familyOfTuple(t packet.Tuple) uint8 {
+	if t.Src.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// readTracked reads a message of IPCTNL_MSG_CT_NEW, as a packet with such
+// addresses sees the connection.
+func readTracked(m []byte, asked packet.Tuple) (t Tracked, err error) {
+	t.Connection, t.Known, err = readConntrack(m)
+	if err != nil {
+		return t, err
+	}
+	err = t.readTCP(m[nl.SizeofNfgenmsg:])
 	t.Reply = asked != t.Connection.Original && asked == t.Connection.ReplyTuple
 	t.seenFrom(t.Reply)
-	return t, err == nil, err
+	return t, err
+}
+
+// readTCP reads what tracking keeps of TCP alone: CTA_PROTOINFO_TCP, in which
+// flags are a struct nf_ct_tcp_flags, the flags and a mask of a byte each.
+func (t *Tracked) readTCP(attrs []byte) error {
+	return innermost(attrs, ctProtoInfo, ctProtoInfoTCP, func(kind uint16, v []byte) {
+		switch {
+		case len(v) == 0:
+		case kind == ctTCPState:
+			t.Opening = v[0] == ctTCPSynSent
+		case kind == ctTCPFlagsOrig:
+			t.Liberal = v[0]&ctTCPBeLiberal != 0
+		}
+	})
+}
+
+// innermost gives the attributes that stand in one within another.
+func innermost(attrs []byte, outer, inner uint16, each func(kind uint16, v []byte)) error {
+	return eachAttr(attrs, func(kind uint16, v []byte) error {
+		if kind != outer {
+			return nil
+		}
+		return eachAttr(v, func(kind uint16, v []byte) error {
+			if kind != inner {
+				return nil
+			}
+			return eachAttr(v, func(kind uint16, v []byte) error {
+				each(kind, v)
+				return nil
+			})
+		})
+	})
 }
 
 // TrackedTo lists the tracked connections whose first packet came to a local
@@ -174,9 +285,11 @@ func readConntrack(m []byte) (c packet.Connection, known packet.Know, err error)
 	err = eachAttr(m[nl.SizeofNfgenmsg:], func(kind uint16, v []byte) error {
 		switch kind {
 		case ctTupleOrig:
-			return readTuple(v, &c.Original)
+			return readTuple(v, &c.Original, &c.Zones.Original)
 		case ctTupleReply:
-			return readTuple(v, &c.ReplyTuple)
+			return readTuple(v, &c.ReplyTuple, &c.Zones.Reply)
+		case ctZone: // one for both directions
+			c.Zones = packet.Zones{Original: big16(v), Reply: big16(v)}
 		case ctStatus:
 			c.Status, known = big32(v), known|packet.KnowStatus
 		case ctTimeout:
@@ -214,9 +327,14 @@ func readCounters(v []byte, c *packet.Connection, direction int) error {
 	})
 }
 
-// readTuple reads addresses, protocol and ports of one direction.
-func readTuple(v []byte, t *packet.Tuple) error {
+// readTuple reads addresses, protocol and ports of one direction, and its zone if
+// the other direction has another.
+func readTuple(v []byte, t *packet.Tuple, zone *uint16) error {
 	return eachAttr(v, func(part uint16, v []byte) error {
+		if part == ctTupleZone {
+			*zone = big16(v)
+			return nil
+		}
 		return eachAttr(v, func(kind uint16, v []byte) error {
 			switch {
 			case part == ctTupleIP && (kind == ctIPv4Src || kind == ctIPv6Src):
@@ -254,6 +372,14 @@ func eachAttr(b []byte, each func(kind uint16, v []byte) error) error {
 		b = b[min(len(b), (size+3)&^3):]
 	}
 	return nil
+}
+
+// big16 reads 16 bits in network order; 0 if there are not as many.
+func big16(v []byte) uint16 {
+	if len(v) < 2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(v)
 }
 
 // big32 reads 32 bits in network order; 0 if there are not as many.

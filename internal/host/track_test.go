@@ -1,10 +1,14 @@
 package host
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"moat/internal/lab"
 	"moat/internal/packet"
@@ -13,7 +17,7 @@ import (
 // track is Track on a host.
 func track(t testing.TB, h *lab.Host, proto uint8, src, dst netip.AddrPort) (c Tracked, found bool) {
 	t.Helper()
-	if err := h.Do(func() (err error) { c, found, err = Track(proto, src, dst); return err }); err != nil {
+	if err := h.Do(func() (err error) { c, found, err = Track(proto, src, dst, 0); return err }); err != nil {
 		t.Fatal(err)
 	}
 	return c, found
@@ -133,6 +137,95 @@ func TestConnectionOlderThanTrackingIsNotFound(t *testing.T) {
 	if c, found := track(t, n.Server, packet.ProtoTCP, talk.remote(), talk.local()); found {
 		t.Errorf("%+v", c)
 	}
+}
+
+// TestConnectionIsFoundInItsZone has connections that are in zone 7 with both
+// directions or with one.
+func TestConnectionIsFoundInItsZone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		raw     string       // what a packet that comes in is given
+		in, out uint16       // zones in which it is found by packets of the client, of the server
+		zones   packet.Zones // of the client's connection
+		entries int          // with those that answers begin
+	}{
+		{"ct zone set 7", 7, 7, packet.Zones{Original: 7, Reply: 7}, 2},
+		{"ct original zone set 7", 7, 0, packet.Zones{Original: 7}, 1},
+		{"ct reply zone set 7", 0, 7, packet.Zones{Reply: 7}, 1}, // the answer would collide with it, and is dropped
+		{"ct zone set 0", 0, 0, packet.Zones{}, 1},
+	} {
+		n := lab.NewPair(t)
+		tracking(t, n.Server, "")
+		sh(t, n.Server, "nft add table ip raw; nft add chain ip raw pre '{ type filter hook prerouting priority -300; }'; nft add rule ip raw pre "+c.raw)
+		server, client := netip.MustParseAddrPort(lab.ServerAddr+":60001"), netip.MustParseAddrPort(lab.ClientAddr+":5000")
+		exchange(t, n, server, client)
+		in, found := trackIn(t, n.Server, client, server, c.in)
+		if !found || in.Reply || in.Connection.Zones != c.zones {
+			t.Errorf("%s, in: %v, %+v", c.raw, found, in)
+		}
+		out, found := trackIn(t, n.Server, server, client, c.out)
+		if !found || !out.Reply || out.Connection.Zones != c.zones {
+			t.Errorf("%s, out: %v, %+v", c.raw, found, out)
+		}
+		if x, found := trackIn(t, n.Server, client, server, 9); found {
+			t.Errorf("%s, in another zone: %+v", c.raw, x)
+		}
+		var all []Tracked
+		if err := n.Server.Do(func() (err error) { all, err = TrackAll(packet.ProtoUDP, server, client); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != c.entries || all[len(all)-1].Connection.Zones != c.zones || !all[len(all)-1].Reply {
+			t.Errorf("%s, all: %+v", c.raw, all)
+		}
+	}
+}
+
+func trackIn(t *testing.T, h *lab.Host, src, dst netip.AddrPort, zone uint16) (c Tracked, found bool) {
+	t.Helper()
+	if err := h.Do(func() (err error) { c, found, err = Track(packet.ProtoUDP, src, dst, zone); return err }); err != nil {
+		t.Fatal(err)
+	}
+	return c, found
+}
+
+// exchange sends a packet and its answer by UDP.
+func exchange(t *testing.T, n *lab.Net, server, client netip.AddrPort) {
+	t.Helper()
+	send := func(h *lab.Host, from, to netip.AddrPort) {
+		t.Helper()
+		err := h.Do(func() error {
+			c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(from))
+			if err != nil {
+				return err
+			}
+			_, err = c.WriteToUDPAddrPort([]byte("x"), to)
+			if errors.Is(err, unix.EPERM) {
+				err = nil
+			}
+			return errors.Join(err, c.Close())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	arrived := func() bool { _, ok := lookAnywhere(t, n.Server, client, server); return ok }
+	send(n.Client, client, server)
+	for end := time.Now().Add(lab.LongWait); !arrived(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing has arrived")
+		}
+	}
+	send(n.Server, server, client)
+}
+
+func lookAnywhere(t *testing.T, h *lab.Host, src, dst netip.AddrPort) (c Tracked, found bool) {
+	t.Helper()
+	for _, zone := range [...]uint16{0, 7} {
+		if c, found = trackIn(t, h, src, dst, zone); found {
+			return c, true
+		}
+	}
+	return c, false
 }
 
 func TestStateIsThatOfTheNextPacket(t *testing.T) {

@@ -67,7 +67,9 @@ const portProtocols = "tcp udp sctp"
 // OUTPUT only, the others from INPUT and POSTROUTING.
 var doers = [...]doer{
 	{tables: "filter", make: (*generator).reject},
-	{tables: "raw", tracked: true, make: func(g *generator) string { return pick(g, []string{"-j NOTRACK", "-j CT --notrack"}) }},
+	{tables: "raw", tracked: true, make: func(g *generator) string {
+		return pick(g, []string{"-j NOTRACK", "-j CT --notrack", "-j CT --ctevents new"})
+	}},
 	{tables: "mangle", make: (*generator).setMark},
 	{tables: "mangle", make: (*generator).setMark},
 	{tables: "mangle", tracked: true, make: (*generator).setConnMark},

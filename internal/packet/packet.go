@@ -87,6 +87,7 @@ type Packet struct {
 	Length       uint32 // bytes from the network header on; with KnowLength
 	Known        Know
 	Transport    Transport
+	Template     Template    // what table raw has asked of connection tracking
 	Extensions   []Extension // IPv6 extension headers in order; with KnowExtensions
 	Connection   Connection
 	Mark         uint32 // with KnowMark
@@ -213,9 +214,46 @@ type Tuple struct {
 	Proto            uint8
 }
 
+// Zones are where connection tracking looks a connection up, by the direction
+// that the packet would have in it. The same addresses and ports in another zone
+// are another connection.
+type Zones struct{ Original, Reply uint16 }
+
+// Template is what a rule of table raw (CT) asks of connection tracking for its
+// look-up of the packet. The zero value is a packet of which none has.
+type Template struct {
+	Set      bool // a rule has asked; those after it are not heard
+	Zone     uint16
+	ZoneMark bool // the zone is the packet's mark at the look-up
+	// Original and Reply say that the zone is for this direction only, and that 0
+	// holds for the other. None or both: it is for both.
+	Original, Reply bool
+}
+
+// Zones gives those in which the packet is looked up; known is false if that
+// hangs on a mark that was not told.
+func (p *Packet) Zones() (z Zones, known bool) {
+	t := p.Template
+	id := t.Zone
+	if t.ZoneMark {
+		if !p.Has(KnowMark) {
+			return z, false
+		}
+		id = uint16(p.Mark)
+	}
+	if t.Original || !t.Reply {
+		z.Original = id
+	}
+	if t.Reply || !t.Original {
+		z.Reply = id
+	}
+	return z, true
+}
+
 // Connection is what connection tracking knows of the packet's connection.
 type Connection struct {
 	State      State
+	Zones      Zones
 	Status     uint32 // Status…
 	Mark       uint32
 	Reply      bool // the packet goes against the direction of the first

@@ -47,9 +47,12 @@ func (s *state) showConnection() {
 
 // track is connection tracking's look at the packet: it knows a new connection
 // by the packet itself.
-func (s *state) track() {
+func (w *walk) track(s *state) {
 	s.showConnection()
 	c := &s.p.Connection
+	if w.o.Track != nil && !(s.p.Has(packet.KnowState) && c.State == packet.Untracked) {
+		w.o.Track(&s.p)
+	}
 	if !s.p.Has(packet.KnowState) || c.State != packet.New {
 		return
 	}

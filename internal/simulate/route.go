@@ -55,7 +55,7 @@ func (s *state) loop() {
 func (w *walk) arrive(s *state) (leaf, bool) {
 	switch s.station.kind {
 	case trackStation:
-		s.track()
+		w.track(s)
 	case natStation:
 		return w.nat(s)
 	default:

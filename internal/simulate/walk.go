@@ -16,6 +16,11 @@ type Options struct {
 	NoTrace bool
 	// Ends fills Result.Ends.
 	Ends bool
+	// Track gives a packet that is tracked its Connection, where tracking looks it
+	// up: rules of table raw may have said in which zones (Packet.Zones). Where ways
+	// part it is called for each, and must answer by the packet alone. nil: the
+	// connection is that which the packet has, whatever the zone.
+	Track func(*packet.Packet)
 	// Loop walks a packet of way Out that leaves by lo on as it comes in again.
 	Loop bool
 }
