@@ -128,7 +128,7 @@ func (e *Env) attendTo(p *pending) error {
 			_, err = e.startWatchdog()
 		}
 		return err
-	case boot == p.Boot && isWatched && !(isLate && p.state == stateApplied):
+	case boot == p.Boot && isWatched && !isLate && p.state == stateApplied:
 		return nil
 	}
 	if err := e.tend(p, 0, false); err != nil {

@@ -72,14 +72,22 @@ func HistoryEntry(root string, number int) (entry Entry, texts map[rule.Family][
 	}
 	texts = make(map[rule.Family][]byte)
 	for _, f := range [...]rule.Family{rule.IPv4, rule.IPv6} {
-		text, err := os.ReadFile(filepath.Join(entry.dir, rulesFile("rules", f)))
+		path := filepath.Join(entry.dir, rulesFile("rules", f))
+		sealed, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		text, isWhole := unseal(sealed)
+		if err == nil && !isWhole {
+			err = fmt.Errorf("%s is damaged: %w", path, errNotWhole)
 		}
 		if err != nil {
 			return entry, nil, err
 		}
 		texts[f] = text
+	}
+	if len(texts) == 0 {
+		return entry, nil, fmt.Errorf("%s is damaged: its rules are missing", entry.dir)
 	}
 	return entry, texts, nil
 }
@@ -157,7 +165,7 @@ func (e *Env) addEntry(p *pending, number int, ended string) error {
 			return err
 		}
 		if text != nil {
-			files[rulesFile("rules", f)] = text
+			files[rulesFile("rules", f)] = seal(text)
 		}
 	}
 	if len(files) == 0 {

@@ -336,6 +336,26 @@ func TestDamagedEntryHidesNoOthersOfTheHistory(t *testing.T) {
 	}
 }
 
+func TestDamagedRulesOfTheHistoryAreNotGiven(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(false))
+	Confirm(w.env, false)
+	path := w.env.Root + historyDir + "/1/"
+	if err := os.Truncate(path+"rules.v6", 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := HistoryEntry(w.env.Root, 1); err == nil || !strings.Contains(err.Error(), path+"rules.v6 is damaged") {
+		t.Errorf("cut off: %v", err)
+	}
+	if err := errors.Join(os.Remove(path+"rules.v4"), os.Remove(path+"rules.v6")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := HistoryEntry(w.env.Root, 1); err == nil || !strings.Contains(err.Error(), "its rules are missing") {
+		t.Errorf("gone: %v", err)
+	}
+}
+
 func TestWhoCannotLookIsNotToldThatNothingIsPending(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -135,3 +135,22 @@ func TestWhoseWayIsLostIsToldToLogInAnew(t *testing.T) {
 		t.Errorf("confirm: exit code %d:\n%s", code, &w.out)
 	}
 }
+
+// TestChangeHalfMadeIsTakenBackPastAStoppedWatchdog was left by a killed process.
+func TestChangeHalfMadeIsTakenBackPastAStoppedWatchdog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dieAt(stepOneFamily, func() { w.apply(change(false)) })
+	f, err := os.Open(w.env.Root + pendingDir + "/" + watchdogFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if isOurs, err := tryLock(f, syscall.LOCK_EX); err != nil || !isOurs {
+		t.Fatal(isOurs, err)
+	}
+	Finish(w.env)
+	if !w.isOld() || IsPending(w.env.Root) || !strings.Contains(w.out.String(), endedKilled) {
+		t.Errorf("rules:\n%soutput:\n%s", w.fw.text(rule.IPv4), &w.out)
+	}
+}
