@@ -27,9 +27,14 @@ const (
 var endSignals = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
 
 // heldSignals would stop or kill the program before it could roll back: a
-// stopped program has no timer (^Z, the terminal of a background job), and a
-// closed pipe on stdout kills. They are caught and do nothing.
-var heldSignals = []os.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM}
+// stopped program has no timer (^Z), and a closed pipe on stdout kills. They are
+// caught and do nothing.
+var heldSignals = []os.Signal{syscall.SIGTSTP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM}
+
+// backgroundSignals come when a background job reads from its terminal, or writes
+// to it. They are ignored, since the kernel tries what was interrupted by one that
+// is caught again, and that without end.
+var backgroundSignals = []os.Signal{syscall.SIGTTIN, syscall.SIGTTOU}
 
 // watch collects signals from its beginning to its end, so that one that comes
 // while the rules are being changed is not lost.
@@ -54,6 +59,7 @@ func newWatch() (*watch, error) {
 	}
 	signal.Notify(s.ended, endSignals...)
 	signal.Notify(s.held, heldSignals...)
+	signal.Ignore(backgroundSignals...)
 	go s.run()
 	return s, nil
 }
@@ -80,6 +86,7 @@ func (s *watch) run() {
 func (s *watch) close() error {
 	signal.Stop(s.ended)
 	signal.Stop(s.held)
+	signal.Reset(backgroundSignals...)
 	close(s.stop)
 	<-s.done
 	return errors.Join(s.wake[0].Close(), s.wake[1].Close())

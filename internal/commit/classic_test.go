@@ -46,7 +46,13 @@ func start(t *testing.T, isTerminal bool, args ...string) *child {
 
 func startAgain(t *testing.T, root string, isTerminal bool, args ...string) *child {
 	t.Helper()
-	c := &child{t: t, root: root, cmd: exec.Command("/proc/self/exe", args...)}
+	return launch(t, root, isTerminal, exec.Command("/proc/self/exe", args...))
+}
+
+// launch starts a command that is iptables-apply, or leads to it.
+func launch(t *testing.T, root string, isTerminal bool, cmd *exec.Cmd) *child {
+	t.Helper()
+	c := &child{t: t, root: root, cmd: cmd}
 	c.cmd.Env = append(os.Environ(), childRoot+"="+root)
 	var theirs []*os.File
 	if isTerminal {
@@ -309,6 +315,22 @@ func TestSignalRollsBack(t *testing.T) {
 			run.wantOld()
 		})
 	}
+}
+
+// TestBackgroundJobDoesNotHangOnItsTerminal has a shell that keeps the terminal
+// for itself: settings and questions are not the job's to make.
+func TestBackgroundJobDoesNotHangOnItsTerminal(t *testing.T) {
+	persisttest.Reset(t)
+	persisttest.Iptables(t, rule.IPv4, "-A", "INPUT", "-s", "10.1.1.1", "-j", "DROP")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.Command("bash", "-c", `set -m; stty tostop; "$0" "$@" & wait $!`, self, "-t", "1", fileOf(t, newRules))
+	run := launch(t, t.TempDir(), true, shell)
+	run.await("Timeout! No answer came.")
+	run.end(255)
+	run.wantOld()
 }
 
 func TestSuspendKeyCannotStopTheTimer(t *testing.T) {
