@@ -66,7 +66,7 @@ func who(stderr io.Writer) commit.Who {
 	for _, s := range list {
 		w.Sessions = append(w.Sessions, commit.Connection{
 			Proto: s.Proto, Client: withoutZone(s.Client), Server: withoutZone(s.Server),
-			Gone: !s.Live || s.Client.Port() == 0,
+			Gone: !s.Live || s.Client.Port() == 0, PID: s.PID,
 		})
 	}
 	return w

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"moat/internal/packet"
 )
 
 // Errors of a confirmation that proves nothing.
@@ -109,7 +111,7 @@ func newLogin(w Who) string {
 	if len(w.Sessions) > 0 && !w.Sessions[0].Server.Addr().IsLoopback() {
 		server := w.Sessions[0].Server
 		to = server.Addr().WithZone("").String()
-		if server.Port() != 22 && !w.Sessions[0].Gone {
+		if server.Port() != 22 && !w.Sessions[0].Gone && w.Sessions[0].Proto == packet.ProtoTCP { // not that of mosh
 			port = fmt.Sprintf("-p %d ", server.Port())
 		}
 	}

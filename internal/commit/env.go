@@ -110,6 +110,8 @@ type Connection struct {
 	// Gone says that the connection is not there any more (a session of tmux or
 	// mosh outlives it), so that nobody can tell when it began.
 	Gone bool `json:"gone,omitempty"`
+	// PID is the process that serves it here; 0 if that is not known.
+	PID int `json:"-"`
 }
 
 // String is "203.0.113.7:50522 -> 198.51.100.2:22 tcp".

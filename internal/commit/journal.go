@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"moat/internal/packet"
 	"moat/internal/rule"
 )
 
@@ -253,6 +254,9 @@ func (t *timed) forget() error {
 // existed says if a connection was there when the change was made, as far as
 // anybody can tell.
 func (p *pending) existed(c Connection) bool {
+	if c.Proto == packet.ProtoUDP { // its server has no connections, and the client's address may change
+		return !startedAfter(c.PID, p.Deadline-p.Within)
+	}
 	if c.Gone || !p.KnowsConnections || slices.ContainsFunc(p.Who.Sessions, c.same) {
 		return true
 	}

@@ -49,6 +49,19 @@ func (m maker) endIfStopped() error {
 	return nil
 }
 
+// tick is the unit of the times in /proc/PID/stat: USER_HZ is 100 wherever Go runs.
+const tick = time.Second / 100
+
+// startedAfter reports whether a process is younger than a time since the boot. Of
+// one that is not known or has ended nobody can tell, so that it is not.
+func startedAfter(pid int, t time.Duration) bool {
+	if pid == 0 {
+		return false
+	}
+	_, started, ok := processStat(pid)
+	return ok && time.Duration(started)*tick > t
+}
+
 // processStat reads the state and the start of a process.
 func processStat(pid int) (state byte, started uint64, ok bool) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

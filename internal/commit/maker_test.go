@@ -3,6 +3,7 @@ package commit
 import (
 	"encoding/json"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,5 +98,41 @@ func TestWatchdogDoesNotWaitForAStoppedMaker(t *testing.T) {
 	}
 	if err := <-watched; err != nil || IsPending(w.env.Root) || !w.isOld() {
 		t.Errorf("%v, pending: %v, rules:\n%s", err, IsPending(w.env.Root), w.fw.text(rule.IPv4))
+	}
+}
+
+// TestSessionOverUDPIsAsOldAsItsServer: mosh-server takes packets from wherever its
+// client has gone, so that a new address makes no new session.
+func TestSessionOverUDPIsAsOldAsItsServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env.clock = nil // processes have the machine's
+	serve := func() int {
+		cmd := exec.Command("sleep", "600")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() }) // that it was killed
+		return cmd.Process.Pid
+	}
+	client := Connection{Proto: 17, Client: addrPort("203.0.113.7:40001"), Server: addrPort("198.51.100.2:60001"), PID: serve()}
+	time.Sleep(2 * tick)
+	w.env.Who.Sessions = []Connection{client}
+	w.apply(change(false))
+	client.Client = addrPort("192.0.2.77:40002")
+	w.env.Who.Sessions = []Connection{client}
+	if code := Confirm(w.env, false); code != ExitNot || !strings.Contains(w.out.String(), "ssh -o ControlPath=none root@198.51.100.2 moat confirm\n") {
+		t.Errorf("an old one from elsewhere: exit code %d:\n%s", code, &w.out)
+	}
+	client.PID = 0
+	w.env.Who.Sessions = []Connection{client}
+	if code := Confirm(w.env, false); code != ExitNot {
+		t.Errorf("one whose server is not known: exit code %d:\n%s", code, &w.out)
+	}
+	time.Sleep(2 * tick)
+	client.PID = serve()
+	w.env.Who.Sessions = []Connection{client}
+	if code := Confirm(w.env, false); code != ExitDone {
+		t.Errorf("a new one: exit code %d:\n%s", code, &w.out)
 	}
 }
