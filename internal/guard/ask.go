@@ -54,12 +54,12 @@ func (a *ask) way() simulate.Way {
 }
 
 // asks are the packets that have to get through, by connection and in the order in
-// which each is needed for the next, without those of new ones (fresh); rest are
-// those of the link. What connection
+// which each is needed for the next; rest are those of the link. What connection
 // tracking knows of them, and where answers come from, is not in them yet: see flow.
 type asks struct {
 	live  []*ask // of the connection, the client first
-	begun []*ask // the same, the server first; nil if tracking goes on with what it knows
+	begun []*ask // the same, the server first
+	fresh []*ask // of a new one, from question.FreePort
 	rest  []*ask
 }
 
@@ -71,32 +71,44 @@ const (
 	flagsData   = "PSH,ACK"
 )
 
-func (p *party) asks() (list asks) {
+// asks are the party's packets. They are made once.
+func (p *party) asks() *asks {
+	if p.made != nil {
+		return p.made
+	}
+	list := &asks{}
 	if p.Live {
 		list.live = []*ask{
 			p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData), p.segment(liveOut, flagsACK), p.segment(liveOut, flagsData),
 		}
+		list.begun = []*ask{list.live[3], list.live[2], list.live[0], list.live[1]}
 	}
-	if p.Live && (len(p.tracked) == 0 || p.zoned) { // tracking takes it up with whoever speaks first
-		list.begun = []*ask{
-			p.segment(liveOut, flagsData), p.segment(liveOut, flagsACK), p.segment(liveIn, flagsACK), p.segment(liveIn, flagsData),
-		}
-	}
-	if p.discovers {
-		list.rest = p.discoveries()
-	}
-	return list
-}
-
-// fresh are the packets of a new connection from one of the client's ports.
-func (p *party) fresh(port uint16) []*ask {
 	next := *p
-	next.From, next.Client = netip.AddrPortFrom(p.From.Addr(), port), netip.AddrPortFrom(p.Client.Addr(), port)
-	list := []*ask{
+	next.From, next.Client = netip.AddrPortFrom(p.From.Addr(), question.FreePort), netip.AddrPortFrom(p.Client.Addr(), question.FreePort)
+	list.fresh = []*ask{
 		next.segment(newIn, flagsSYN), next.segment(newOut, flagsSYNACK), next.segment(newGoesOn, flagsACK),
 		next.segment(newGoesOn, flagsData), next.segment(newAnswers, flagsACK), next.segment(newAnswers, flagsData),
 	}
 	p.wrong = cmp.Or(p.wrong, next.wrong)
+	if p.discovers {
+		list.rest = p.discoveries()
+	}
+	p.made = list
+	return list
+}
+
+// fresh are the packets of a new connection from one of the client's ports.
+func (p *party) fresh(port uint16) (list []*ask) {
+	for _, a := range p.asks().fresh {
+		b := *a
+		b.client = netip.AddrPortFrom(a.client.Addr(), port)
+		if a.isOut() {
+			b.packet.Transport.Dst = port
+		} else {
+			b.packet.Transport.Src = port
+		}
+		list = append(list, &b)
+	}
 	return list
 }
 

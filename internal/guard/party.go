@@ -9,7 +9,6 @@ import (
 
 	"moat/internal/host"
 	"moat/internal/packet"
-	"moat/internal/question"
 	"moat/internal/rule"
 	"moat/internal/session"
 )
@@ -48,6 +47,7 @@ type party struct {
 	neighbour netip.Addr // whom the link has to find: the gateway or the client
 	discovers bool       // the link finds its neighbours by ICMPv6
 	facts     *facts
+	made      *asks           // see asks
 	outline   []packet.Packet // what a rule may see of it, see outlines
 	// anyPort are those of new connections with the client's port not told: those
 	// that come in, and answers.
@@ -162,8 +162,8 @@ func (p *party) track() {
 	case err != nil:
 	case found:
 		p.tracked = []host.Tracked{t}
-	default:
-		p.trackAll()
+	case setting("net/netfilter/nf_conntrack_count") != "0": // the look-up that remains takes its time
+		p.trackAll(p.Server, p.Client)
 	}
 	if len(p.tracked) == 0 {
 		return
@@ -177,11 +177,13 @@ func (p *party) track() {
 	p.Wire = netip.AddrPortFrom(in.Dst, in.DstPort)
 }
 
-// trackAll asks for the connection in all zones.
-func (p *party) trackAll() {
-	list, err := host.TrackAll(p.Proto, p.Server, p.Client)
+// trackAll asks for the connections in all zones of which packets from one end to
+// the other are replies.
+func (p *party) trackAll(from, to netip.AddrPort) {
+	list, err := host.TrackAnswered(p.Proto, from, to)
 	p.untold = p.untold || err != nil
 	for i := range list {
+		list[i].Reply = from == p.Server // as seen by answers
 		p.know(&list[i])
 	}
 }
@@ -204,7 +206,8 @@ func (p *party) trackIn(zones []uint16, anyZone bool) {
 	case !p.Live || !p.zoned:
 		return
 	case anyZone:
-		p.trackAll()
+		p.trackAll(p.Server, p.Client)
+		p.trackAll(p.From, p.Wire)
 		return
 	}
 	for _, zone := range append(zones, 0) {
@@ -248,7 +251,7 @@ func (p *party) outlines() (list []packet.Packet) {
 	list = append(list, p.freshOutlines()...)
 	if p.Wire != p.Server || p.From != p.Client { // as it is behind the translation, both ways
 		behind := *p
-		behind.Wire, behind.From, behind.discovers = p.Server, p.Client, false
+		behind.Wire, behind.From, behind.discovers, behind.made = p.Server, p.Client, false, nil
 		for _, a := range behind.asks().live {
 			list = append(list, outlineOf(a))
 		}
@@ -260,7 +263,7 @@ func (p *party) outlines() (list []packet.Packet) {
 
 // freshOutlines are those of new connections, which it notes in anyPort, too.
 func (p *party) freshOutlines() (list []packet.Packet) {
-	for _, a := range p.fresh(question.FreePort) {
+	for _, a := range p.asks().fresh {
 		o := outlineOf(a)
 		list = append(list, o)
 		if a.kind == newIn {

@@ -44,7 +44,7 @@ const fewLost = 10
 
 // Runs of client ports that are tried for one party, and for one of many.
 const (
-	maxRuns     = 8
+	maxRuns     = 6
 	maxRunsEach = 3
 	manyParties = 4
 	maxOwn      = 64 // for one rule of a change
@@ -175,6 +175,9 @@ func (p *party) runsOf(rules []portRule, most int) []ports {
 		}
 	}
 	for i := range rules {
+		if len(usual) >= most-1 {
+			break
+		}
 		r := &rules[i]
 		var named []ports
 		if r.in && matchesAny(r.rule, p.anyPort[0]) {
@@ -193,7 +196,12 @@ func (p *party) runsOf(rules []portRule, most int) []ports {
 }
 
 func matchesAny(r *rule.Rule, list []packet.Packet) bool {
-	return slices.ContainsFunc(list, func(o packet.Packet) bool { return simulate.Match(r, &o) != packet.No })
+	for i := range list {
+		if simulate.Match(r, &list[i]) != packet.No {
+			return true
+		}
+	}
+	return false
 }
 
 // runsAt cuts clientPorts.

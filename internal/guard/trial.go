@@ -63,8 +63,10 @@ func (t *trial) isOwn(r *rule.Rule) bool {
 func (t *trial) of(p *party) (list []outcome) {
 	asks := p.asks()
 	list, t.hungry[p] = t.connection(p, p.flow(), asks.live)
-	begun, _ := t.connection(p, p.flow(), asks.begun)
-	list = append(list, begun...)
+	if len(p.tracked) == 0 || p.zoned { // tracking takes it up with whoever speaks first
+		begun, _ := t.connection(p, p.flow(), asks.begun)
+		list = append(list, begun...)
+	}
 	if len(p.runs) < 2 {
 		list = append(list, t.fresh(p, question.FreePort, nil)...)
 	} else {

@@ -71,7 +71,6 @@ const (
 	ctTCPSynSent   = 1    // TCP_CONNTRACK_SYN_SENT
 	ctTCPBeLiberal = 0x08 // IP_CT_TCP_FLAG_BE_LIBERAL
 
-	ctFilterOrigFlags  = 1
 	ctFilterReplyFlags = 2
 
 	// CTA_FILTER_F_CTA_IP_SRC and _DST, CTA_FILTER_F_CTA_PROTO_NUM, _SRC_PORT and _DST_PORT.
@@ -106,38 +105,35 @@ func Track(proto uint8, src, dst netip.AddrPort, zone uint16) (t Tracked, found 
 	return t, err == nil, err
 }
 
-// TrackAll looks up the connections of packets from src to dst in all zones. The
-// kernel goes over its whole table for it, and tells of these alone from Linux 5.8
-// on.
-func TrackAll(proto uint8, src, dst netip.AddrPort) (list []Tracked, err error) {
+// TrackAnswered looks up the connections, in all zones, of which packets from src
+// to dst are replies. The kernel goes over its whole table for it, which takes
+// milliseconds, and tells of these alone from Linux 5.8 on.
+func TrackAnswered(proto uint8, src, dst netip.AddrPort) (list []Tracked, err error) {
 	asked, ok := tupleOf(proto, src, dst)
 	if !ok {
 		return nil, nil
 	}
-	for _, side := range [...]struct{ tuple, flags int }{{ctTupleOrig, ctFilterOrigFlags}, {ctTupleReply, ctFilterReplyFlags}} {
-		messages, err := whole(func() ([][]byte, error) {
-			r := conntrackRequest(unix.NLM_F_DUMP, familyOfTuple(asked))
-			r.AddData(tupleAttr(side.tuple, asked))
-			filter := nl.NewRtAttr(ctFilter|unix.NLA_F_NESTED, nil)
-			filter.AddRtAttr(side.flags, nl.Uint32Attr(ctFilterTuple))
-			r.AddData(filter)
-			return r.Execute(unix.NETLINK_NETFILTER, 0)
-		})
-		switch {
-		case noConntrack(err):
-			return list, nil
-		case err != nil:
-			return nil, fmt.Errorf("looking a connection up in all zones: %w", err)
+	messages, err := whole(func() ([][]byte, error) {
+		r := conntrackRequest(unix.NLM_F_DUMP, familyOfTuple(asked))
+		r.AddData(tupleAttr(ctTupleReply, asked))
+		filter := nl.NewRtAttr(ctFilter|unix.NLA_F_NESTED, nil)
+		filter.AddRtAttr(ctFilterReplyFlags, nl.Uint32Attr(ctFilterTuple))
+		r.AddData(filter)
+		return r.Execute(unix.NETLINK_NETFILTER, 0)
+	})
+	switch {
+	case noConntrack(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("looking a connection up in all zones: %w", err)
+	}
+	for _, m := range messages {
+		t, err := readTracked(m, asked)
+		if err != nil {
+			return nil, err
 		}
-		for _, m := range messages {
-			t, err := readTracked(m, asked)
-			if err != nil {
-				return nil, err
-			}
-			c := &t.Connection
-			if side.tuple == ctTupleOrig && c.Original == asked || side.tuple == ctTupleReply && c.ReplyTuple == asked {
-				list = append(list, t)
-			}
+		if t.Connection.ReplyTuple == asked {
+			list = append(list, t)
 		}
 	}
 	return list, nil
