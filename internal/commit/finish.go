@@ -63,7 +63,7 @@ func (e *Env) end(p *pending, stopped bool) error {
 	case p.state == stateConfirmed:
 		return e.finish(p, ending{Ended: endedConfirmed})
 	case p.state == stateRolledBack:
-		return e.finish(p, ending{Ended: endedTimeOver})
+		return e.finish(p, p.ending())
 	case boot != p.Boot: // the kernel has the rules of the boot files, or none
 		return e.settle(p, stateRolledBack, ending{Ended: endedReboot})
 	case p.state == statePrepared:

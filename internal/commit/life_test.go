@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"moat/internal/persist"
 	"moat/internal/rule"
 )
 
@@ -33,6 +34,37 @@ func TestWatchdogDoesNotGiveUp(t *testing.T) {
 	}
 	if pauses[0] != watchdogTick || pauses[len(pauses)-1] != watchdogPause {
 		t.Errorf("pauses %v", pauses)
+	}
+}
+
+// TestFamilyThatIsBackIsLeftAloneByTheNextTry has one family's old rules refused.
+func TestFamilyThatIsBackIsLeftAloneByTheNextTry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(false))
+	w.fw.refuse = "10.1.1.1"
+	if code := Rollback(w.env); code != ExitStranded || w.fw.text(rule.IPv6) != before6 {
+		t.Fatalf("exit code %d:\n%s", code, &w.out)
+	}
+	const later = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n" // the change's policy, by somebody's own wish
+	if err := w.fw.Restore(rule.IPv6, "later", strings.NewReader(later), persist.RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.fw.refuse = ""
+	if code := Rollback(w.env); code != ExitDone || w.fw.text(rule.IPv4) != before4 || w.fw.text(rule.IPv6) != later {
+		t.Errorf("exit code %d, rules:\n%s%soutput:\n%s", code, w.fw.text(rule.IPv4), w.fw.text(rule.IPv6), &w.out)
+	}
+}
+
+// TestEndIsToldAsItWas has a process killed before it could close the journal.
+func TestEndIsToldAsItWas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(false))
+	w.dieAt(stepFiled, func() { Rollback(w.env) })
+	Finish(w.env)
+	if list, err := History(w.env.Root); err != nil || len(list) != 1 || list[0].Ended != endedAsked || !strings.Contains(w.out.String(), endedAsked) {
+		t.Errorf("history %+v, %v:\n%s", list, err, &w.out)
 	}
 }
 

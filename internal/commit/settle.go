@@ -61,8 +61,15 @@ func (p *pending) ending() (n ending) {
 // then, for another try.
 func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 	n.Ended = ended
+	var done []rule.Family
 	for _, part := range p.Parts {
+		if p.isPutBack(part.Family) {
+			continue
+		}
 		notes, failed := e.putBack(p, part)
+		if failed == nil {
+			done = append(done, part.Family)
+		}
 		for _, note := range notes {
 			n.Notes = append(n.Notes, part.Family.Name()+": "+note)
 		}
@@ -71,6 +78,9 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 	}
 	n.Notes = append(n.Notes, p.harm...)
 	if err != nil {
+		for _, f := range done { // what is done with it from now on is not the next try's to undo
+			_ = p.write(rulesFile("back", f), nil) // if that fails, the next try merges
+		}
 		return n, err
 	}
 	e.reached(stepBack)
@@ -79,6 +89,12 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 		n = p.ended
 	}
 	return n, err
+}
+
+// isPutBack says if an earlier try had put a family back.
+func (p *pending) isPutBack(f rule.Family) bool {
+	text, err := p.read(rulesFile("back", f))
+	return err == nil && text != nil
 }
 
 // putBack makes the kernel's rules of one family what they were, but for what
@@ -133,8 +149,8 @@ type stranded struct {
 
 func (s *stranded) Error() string {
 	file := filepath.Join(s.dir, rulesFile("old", s.family))
-	return fmt.Sprintf("ROLLBACK FAILED, the new %s rules are in force: %v\nthe old rules are in %s: %s-restore -c < %s",
-		s.family.Name(), s.err, file, s.family.Program(), file)
+	return fmt.Sprintf("ROLLBACK FAILED, the new %s rules are in force: %v\nthe old rules are in %s: %s-restore -c < %s\nit is tried again and again; remove %s to leave the rules as they are",
+		s.family.Name(), s.err, file, s.family.Program(), file, s.dir)
 }
 
 func (s *stranded) Unwrap() error { return s.err }
