@@ -26,7 +26,7 @@ type takenBack struct {
 // what was done since.
 func (e *Env) rememberBack(p *pending, n ending, why error) error {
 	if !p.isBack {
-		n.Notes = append(n.Notes, fmt.Sprintf("%s stays until its disk takes changes again: %v", p.dir, cause(why)))
+		n.Notes = append(append(n.Notes, p.harm...), fmt.Sprintf("%s stays until its disk takes changes again: %v", p.dir, cause(why)))
 	}
 	path := e.Root + backFile
 	text, err := json.Marshal(takenBack{p.ID, n})

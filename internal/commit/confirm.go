@@ -23,7 +23,12 @@ var (
 // connection that was there before the change it counts only with fromHere.
 func Confirm(env Env, fromHere bool) int {
 	e := env.ready()
-	defer e.keepWatch()
+	code := e.confirmNow(fromHere)
+	e.keepWatch()
+	return code
+}
+
+func (e *Env) confirmNow(fromHere bool) int {
 	p, err := e.underLock("", func(p *pending) error {
 		if why := e.provesNot(p); why != nil && !fromHere {
 			return why
@@ -125,7 +130,12 @@ func newLogin(w Who) string {
 // Rollback takes the pending change back at once and gives the exit code.
 func Rollback(env Env) int {
 	e := env.ready()
-	defer e.keepWatch()
+	code := e.rollbackNow()
+	e.keepWatch()
+	return code
+}
+
+func (e *Env) rollbackNow() int {
 	var n ending
 	_, err := e.underLock("", func(p *pending) (err error) {
 		n, err = e.rollBack(p, endedAsked)

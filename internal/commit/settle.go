@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"moat/internal/persist"
@@ -76,7 +77,6 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 		err = errors.Join(err, failed)
 		e.reached(stepOneBack)
 	}
-	n.Notes = append(n.Notes, p.harm...)
 	if err != nil {
 		for _, f := range done { // what is done with it from now on is not the next try's to undo
 			_ = p.write(rulesFile("back", f), nil) // if that fails, the next try merges
@@ -86,8 +86,9 @@ func (e *Env) rollBack(p *pending, ended string) (n ending, err error) {
 	e.reached(stepBack)
 	err = e.settle(p, stateRolledBack, n)
 	if p.isBack {
-		n = p.ended
+		return p.ended, err
 	}
+	n.Notes = append(n.Notes, p.harm...)
 	return n, err
 }
 
@@ -187,6 +188,11 @@ func (e *Env) finish(p *pending, n ending) error {
 		}
 	}
 	e.reached(stepSaved)
+	for _, harm := range p.harm {
+		if !slices.Contains(n.Notes, harm) {
+			n.Notes = append(n.Notes, harm)
+		}
+	}
 	// That nobody can read later how it ended is no reason to leave it open.
 	if text, failed := json.Marshal(n); failed == nil {
 		_ = persist.Writer{}.WriteFile(filepath.Join(p.dir, endedFile), text)

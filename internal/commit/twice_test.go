@@ -106,6 +106,24 @@ func TestJournalOfAnEarlierBootIsClosedFromItsCopy(t *testing.T) {
 	}
 }
 
+func TestConfirmedRulesAreSavedAtTheNextBootFromTheirCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.apply(change(true))
+	w.dieAt(stepDecided, func() { Confirm(w.env, false) })
+	w.damage("new.v4", journalFile)
+	w.env.boot, w.time = "another boot", 0
+	Finish(w.env)
+	for _, want := range []string{endedConfirmed, "new.v4 was damaged, and its copy was used", "journal.json was damaged"} {
+		if !strings.Contains(w.out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &w.out)
+		}
+	}
+	if w.savedForBoot() != 2 || IsPending(w.env.Root) {
+		t.Errorf("%d boot files", w.savedForBoot())
+	}
+}
+
 // TestOldRulesThatAreLostInBothPlacesEmptyNothing has one family's old rules
 // damaged beyond help: the other comes back, and that one stays as it is.
 func TestOldRulesThatAreLostInBothPlacesEmptyNothing(t *testing.T) {
