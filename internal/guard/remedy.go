@@ -207,15 +207,22 @@ func (o *outcome) accept(family rule.Family, table, base string) (change.Op, err
 	case o.isDiscovery():
 		words = append(words, "-p", "ipv6-icmp", "--icmpv6-type", strconv.Itoa(int(o.packet.Transport.Type)))
 	default:
-		client, server := p.Client, p.Server
+		client, server := p.From.Addr(), p.Server
 		if base == rule.Prerouting.Chain() { // before this host translates anything
-			client, server = p.From, p.Wire
+			server = p.Wire
+		}
+		if base == rule.Output.Chain() && table != "filter" && table != "security" { // before it translates back
+			client = o.packet.Dst
+		}
+		whom := client.String()
+		if client == p.From.Addr() {
+			whom = p.clients(client)
 		}
 		address, port := "-s", "--dport"
 		if o.isOut() {
 			address, port = "-d", "--sport"
 		}
-		words = append(words, address, p.clients(client.Addr()), "-p", protoName(p.Proto), port, strconv.Itoa(int(server.Port())))
+		words = append(words, address, whom, "-p", protoName(p.Proto), port, strconv.Itoa(int(server.Port())))
 	}
 	cmd, err := text.ParseCommand(family, family.Program(), append(words, "-j", "ACCEPT"), &netdb.DB{})
 	if err != nil || len(cmd.Ops) != 1 {

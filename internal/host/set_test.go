@@ -263,3 +263,31 @@ func TestElementsOfEveryType(t *testing.T) {
 		t.Error("a set that is not there is known")
 	}
 }
+
+func TestPortsInSets(t *testing.T) {
+	f := &Facts{SetsTold: true, Sets: []*Set{
+		{Name: "ports", Type: "bitmap:port", Elements: []Element{{Port: 81}, {Port: 80}, {Port: 65535}, {Port: 443}}},
+		{Name: "pairs", Type: "hash:ip,port", Elements: []Element{{Port: 82}, {Port: 82}}},
+		{Name: "addresses", Type: "hash:ip", Elements: []Element{{}}},
+		{Name: "list", Type: "list:set", Elements: []Element{{Member: "ports"}, {Member: "pairs"}, {Member: "addresses"}, {Member: "list"}}},
+	}}
+	for _, c := range []struct {
+		set     string
+		sources []bool
+		src     bool
+		want    []PortRange
+	}{
+		{"ports", []bool{true}, true, []PortRange{{80, 81}, {443, 443}, {65535, 65535}}},
+		{"ports", []bool{true}, false, nil},
+		{"pairs", []bool{true, false}, true, nil},
+		{"pairs", []bool{true, false}, false, []PortRange{{82, 82}}},
+		{"pairs", []bool{true}, true, nil}, // no packet is in then
+		{"addresses", []bool{true}, true, nil},
+		{"list", []bool{true, true}, true, []PortRange{{80, 82}, {443, 443}, {65535, 65535}}},
+		{"other", []bool{true}, true, nil},
+	} {
+		if got := f.PortsIn(c.set, c.sources, c.src); !slices.Equal(got, c.want) {
+			t.Errorf("%s %v, source %v: %v", c.set, c.sources, c.src, got)
+		}
+	}
+}
