@@ -51,6 +51,11 @@ var multiport = Def{
 
 func init() { register(&multiport) }
 
+// Sides says whether it looks at the source port, and whether at the destination port.
+func (m *Multiport) Sides() [2]bool {
+	return [...][2]bool{{true, false}, {false, true}, {true, true}}[m.Side%3]
+}
+
 func (m *Multiport) Name() string { return "multiport" }
 func (m *Multiport) Def() *Def    { return &multiport }
 

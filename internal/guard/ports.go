@@ -128,6 +128,9 @@ func namedPorts(f *facts, r *rule.Rule, src bool) (list []ports) {
 			p := side(m.Src, m.Dst, src)
 			add(p.From, p.To)
 		case *ext.Multiport:
+			if sides := m.Sides(); !side(sides[0], sides[1], src) {
+				continue
+			}
 			for _, p := range m.Ports {
 				add(p.From, p.To)
 			}

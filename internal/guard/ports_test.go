@@ -60,6 +60,35 @@ func TestClientPorts(t *testing.T) {
 	}
 }
 
+// TestPortsThatRulesName holds which rules tell a client's ports apart.
+func TestPortsThatRulesName(t *testing.T) {
+	s := &server{t: t}
+	for _, c := range []struct {
+		spec string
+		src  bool
+		want string
+	}{
+		{"-p tcp --sport 2000:3000", true, "2000-3000"},
+		{"-p tcp --sport 2000:3000", false, ""},
+		{"-p udp ! --dport 2000", false, "2000"},
+		{"-p tcp --sport 1024:", true, ""},
+		{"-p tcp --sport :1023", true, ""},
+		{"-p tcp --sport 1000:2000", true, "1000-2000"},
+		{"-p tcp -m multiport --sports 22,2000,3000:4000", true, "2000, 3000-4000"},
+		{"-p tcp -m multiport --dports 22,2000", true, ""},
+		{"-p tcp -m multiport --ports 2000", true, "2000"},
+		{"-p tcp -m multiport --ports 2000", false, "2000"},
+		{"-m conntrack --ctorigsrcport 2000", true, "2000"},
+		{"-m conntrack --ctrepldstport 2000:2001", false, "2000-2001"},
+		{"-p tcp --dport 22", true, ""},
+	} {
+		rule := s.script("iptables -A INPUT " + c.spec + " -j DROP").Ops[0].Rule
+		if got := portText(namedPorts(nil, rule, c.src)); got != c.want {
+			t.Errorf("%s, source %v: %s, want %s", c.spec, c.src, got, c.want)
+		}
+	}
+}
+
 // TestSeenPortIsAmongTheUsual has a client behind a translator that gives it ports
 // of its own.
 func TestSeenPortIsAmongTheUsual(t *testing.T) {
