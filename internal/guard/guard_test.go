@@ -66,6 +66,8 @@ var cases = []judged{
 	{name: "own chain of a built-in name, for answers", prepare: []string{"iptables -N PREROUTING", "iptables -A OUTPUT -j PREROUTING"}, order: "iptables -A PREROUTING -p tcp --sport 22 -j DROP", by: "rule 1 of PREROUTING, table filter"},
 	{name: "own chain of a built-in name, on the way in", prepare: []string{"iptables -N POSTROUTING", "iptables -A INPUT -j POSTROUTING"}, order: "iptables -A POSTROUTING -p tcp --dport 22 -j DROP", by: "rule 1 of POSTROUTING, table filter"},
 	{name: "redirect to nowhere", order: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222", by: "which sends them to port 2222, where the server does not listen"},
+	{name: "redirect to nowhere behind a rate limit", prepare: []string{"iptables -A INPUT -p tcp --syn -m limit --limit 3/min -j DROP"}, order: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222",
+		by: "which sends them to port 2222, where the server does not listen"},
 	{name: "sent to another host", order: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j DNAT --to-destination 198.51.100.9", by: "rule 1 of PREROUTING, table nat"},
 	{name: "restore of a policy", order: "iptables-restore <*filter|:INPUT DROP|COMMIT", by: "policy DROP of INPUT"},
 	{name: "restore without the port", order: "iptables-restore <*filter|:INPUT DROP|-A INPUT -i lo -j ACCEPT|-A INPUT -p tcp --dport 80 -j ACCEPT|COMMIT", by: "policy DROP of INPUT"},

@@ -109,8 +109,8 @@ func (t *trial) inOrder(p *party, f *flow, asks []*ask) []outcome {
 			return func(p *packet.Packet) { now.attach(a.isOut(), as, m, p) }
 		}
 		found := t.try(p, a, f.arrived, track(asFound, m))
-		if now.assumed && found.answer == packet.Unknown && found.result.Verdict == simulate.Accept {
-			found.answer = packet.Yes // how it would be translated hangs on what is lost already
+		if now.assumed && found.result.Verdict == simulate.Accept && !found.noWay && !found.isSpent() {
+			found.answer, found.strays = packet.Yes, false // how it is translated hangs on what is lost already
 		}
 		worst := found
 		others, torn := now.guises(m)
@@ -157,16 +157,33 @@ func (t *trial) try(p *party, a *ask, after *outcome, track func(*packet.Packet)
 	case simulate.Drop, simulate.Reject:
 		o.answer = packet.No
 	}
-	if o.answer != packet.Yes && (o.answer != packet.No || o.result.By != simulate.Place{}) {
-		return o
-	}
-	switch o.gets() {
-	case packet.No:
+	switch {
+	case o.result.Verdict == simulate.Unknown && o.missesAnyway():
 		o.answer, o.strays = packet.No, true
-	case packet.Unknown:
-		o.answer = packet.Unknown
+	case o.answer == packet.No && o.result.By == simulate.Place{}: // it has no way to go
+		o.strays = o.gets() == packet.No
+	case o.answer == packet.Yes:
+		o.answer = o.gets()
+		o.strays = o.answer == packet.No
 	}
 	return o
+}
+
+// missesAnyway reports whether a packet that came in was sent where the server does
+// not listen before rules that may accept or drop it.
+func (o *outcome) missesAnyway() bool {
+	if o.isDiscovery() || o.isOut() {
+		return false
+	}
+	early := func(d simulate.Doubt) bool { return d.Table != "filter" && d.Table != "security" }
+	o.arrives = netip.AddrPortFrom(o.result.Packet.Dst, o.result.Packet.Transport.Dst)
+	return !o.hits() && !slices.ContainsFunc(o.result.Doubts, early)
+}
+
+// hits reports whether a packet arrives where its connection ends, or the server
+// takes new ones.
+func (o *outcome) hits() bool {
+	return o.arrives == o.party.Server || o.kind != liveIn && o.party.listens(o.arrives)
 }
 
 // gets says whether a packet that no rule stops gets to the server, or an answer
@@ -189,7 +206,7 @@ func (o *outcome) gets() packet.Answer {
 		first := &o.after.result.Packet
 		return o.joins(from, netip.AddrPortFrom(first.Src, first.Transport.Src), netip.AddrPortFrom(first.Dst, first.Transport.Dst))
 	}
-	return packet.Of(o.arrives == o.party.Server || o.party.listens(o.arrives))
+	return packet.Of(o.hits())
 }
 
 // joins says whether a packet comes to the socket of a connection, which has the

@@ -20,6 +20,7 @@ type entered struct {
 	by        string
 	warns     string
 	noRemedy  bool
+	alone     bool // nothing else is lost
 	byLuck    bool // it lives on if the server says something before the client does
 }
 
@@ -61,7 +62,8 @@ var zoneCases = []entered{
 		"iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "iptables -A INPUT -p tcp --syn --dport 22 -j ACCEPT", dropIn},
 		order: "iptables -t raw -R PREROUTING 1 -j MARK --set-mark 8", lost: "this connection's packets", by: "policy DROP of INPUT"},
 	{name: "through another source", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -p tcp -s 198.51.100.77 -j DROP", lost: "", by: ""},
-	{name: "through another source, dropped behind it", first: []string{sourced + "198.51.100.77"}, order: "iptables -t raw -A OUTPUT -d 198.51.100.77 -j DROP", lost: "this connection's answers, and answers to new connections from 203.0.113.7 to port 22", by: "rule 1 of OUTPUT, table raw"},
+	{name: "through another source, dropped by chance", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -p tcp -m statistic --mode random --probability 0.0000001 -j DROP", warns: "statistic"},
+	{name: "through another source, dropped behind it", first: []string{sourced + "198.51.100.77"}, order: "iptables -t raw -A OUTPUT -d 198.51.100.77 -j DROP", lost: "this connection's answers, and answers to new connections from 203.0.113.7 to port 22", by: "rule 1 of OUTPUT, table raw", alone: true},
 	{name: "through another source, its client dropped", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -s 203.0.113.7 -j DROP", lost: "this connection's packets, and new connections from 203.0.113.7 to port 22", by: "rule 2 of INPUT"},
 	{name: "not tracked yet", untracked: true, order: zoneIn + "--zone-orig 7"},
 	{name: "not tracked yet, redirected to the other port", untracked: true, order: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222", lost: "this connection's packets", by: "port 2222, which is not this connection's"},
@@ -134,6 +136,9 @@ func enter(t *testing.T, c *entered) {
 		t.Errorf("refused:\n%v", a.refusal)
 	case !strings.Contains(a.refusal.Error(), c.lost) || !strings.Contains(a.refusal.Error(), c.by):
 		t.Errorf("it does not say that %q is lost by %q:\n%v", c.lost, c.by, a.refusal)
+	}
+	if c.alone && len(a.refusal.Losses) != 1 {
+		t.Errorf("more is lost:\n%v", a.refusal)
 	}
 	if !c.byLuck {
 		connected(t, c).loses(c.order, a.refusal)
