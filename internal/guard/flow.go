@@ -54,6 +54,16 @@ func (f *flow) clone() *flow {
 	return &c
 }
 
+// after is a flow that begins with the entries that others have left.
+func (f *flow) after(entries []entry) *flow {
+	c := *f
+	c.entries = slices.Clone(entries)
+	for i := range c.entries {
+		c.entries[i].met = 0
+	}
+	return &c
+}
+
 // connectionKnown is what is known of a packet by connection tracking.
 const connectionKnown = packet.KnowState | packet.KnowStatus | packet.KnowConnMark | packet.KnowDirection | packet.KnowOriginal |
 	packet.KnowReplyTuple | packet.KnowExpire | packet.KnowConnLabels | packet.KnowConnHelper | packet.KnowConnCounter

@@ -180,7 +180,7 @@ func (j *judgement) run() {
 	before := newTrial(j.change.Before, j.change.Script)
 	j.before = tryAll(before, j.parties)
 	for _, p := range j.parties {
-		p.hungry = before.hungry[p]
+		p.hungry, p.taken = before.hungry[p], before.taken[p]
 	}
 	j.after = newTrial(j.change.After, j.change.Script)
 	j.lost, j.unsure = worse(j.before, tryAll(j.after, j.parties))

@@ -30,6 +30,9 @@ type party struct {
 	tracked []host.Tracked
 	// hungry says of those which have missed packets, with the rules as they are.
 	hungry []bool
+	// taken are the entries that it gets with the rules as they are; none before they
+	// were tried.
+	taken []entry
 	// zoned says that rules give packets to zones of connection tracking.
 	zoned bool
 	// untold says that it could not be asked.

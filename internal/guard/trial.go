@@ -48,10 +48,12 @@ type trial struct {
 	// hungry are the entries of connection tracking, by party, that do not see all
 	// packets of their connection.
 	hungry map[*party][]bool
+	// taken are the entries that a live connection has once its packets went by.
+	taken map[*party][]entry
 }
 
 func newTrial(rs *rule.Ruleset, s *change.Script) *trial {
-	return &trial{simulate.New(rs), rulesOf(s).Tables[0].Chains[0], map[*party][]bool{}}
+	return &trial{simulate.New(rs), rulesOf(s).Tables[0].Chains[0], map[*party][]bool{}, map[*party][]entry{}}
 }
 
 // isOwn reports whether a rule is one that the change names.
@@ -62,7 +64,13 @@ func (t *trial) isOwn(r *rule.Rule) bool {
 // of tries all packets of a party, in order.
 func (t *trial) of(p *party) (list []outcome) {
 	asks := p.asks()
-	list, t.hungry[p] = t.connection(p, p.flow(), asks.live)
+	f := p.flow()
+	list, t.hungry[p] = t.connection(p, f, asks.live)
+	t.taken[p] = f.entries
+	if len(p.tracked) == 0 && p.zoned { // a late packet may have it taken up before the change is made
+		taken, _ := t.connection(p, p.flow().after(p.taken), asks.live)
+		list = append(list, taken...)
+	}
 	if len(p.tracked) == 0 || p.zoned { // tracking takes it up with whoever speaks first
 		begun, _ := t.connection(p, p.flow(), asks.begun)
 		list = append(list, begun...)

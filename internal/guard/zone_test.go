@@ -21,7 +21,7 @@ type entered struct {
 	warns     string
 	noRemedy  bool
 	alone     bool // nothing else is lost
-	byLuck    bool // it lives on if the server says something before the client does
+	byLuck    bool // it lives on if a packet comes late, or none does
 }
 
 const (
@@ -65,7 +65,8 @@ var zoneCases = []entered{
 	{name: "through another source, dropped by chance", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -p tcp -m statistic --mode random --probability 0.0000001 -j DROP", warns: "statistic"},
 	{name: "through another source, dropped behind it", first: []string{sourced + "198.51.100.77"}, order: "iptables -t raw -A OUTPUT -d 198.51.100.77 -j DROP", lost: "this connection's answers, and answers to new connections from 203.0.113.7 to port 22", by: "rule 1 of OUTPUT, table raw", alone: true},
 	{name: "through another source, its client dropped", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -s 203.0.113.7 -j DROP", lost: "this connection's packets, and new connections from 203.0.113.7 to port 22", by: "rule 2 of INPUT"},
-	{name: "not tracked yet", untracked: true, order: zoneIn + "--zone-orig 7"},
+	{name: "not tracked yet", untracked: true, order: zoneIn + "--zone-orig 7", lost: "this connection's packets", by: "which hides from connection tracking", byLuck: true},
+	{name: "not tracked yet, both directions", untracked: true, order: zoneIn + "--zone 7"},
 	{name: "not tracked yet, redirected to the other port", untracked: true, order: "iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222", lost: "this connection's packets", by: "port 2222, which is not this connection's"},
 	{name: "not tracked yet, another source", untracked: true, order: sourced + "198.51.100.77", lost: "this connection's packets", by: "which gives them another source"},
 
