@@ -1,6 +1,7 @@
 # make           bin/moat, one static binary (also: make build)
 # make demo      the tutorial, for real, in a throwaway network namespace
 # make test      installs what the tests need, runs everything
+# make check-systemd  the units, boot and logins under a real systemd in a container; not part of make test
 # make bench     Moat against iptables-nft and iptables-legacy, then the benchmarks of the code
 # make bench-quick  the first of these in two minutes
 # make fuzz      every fuzz target, FUZZTIME each
@@ -13,7 +14,7 @@ GO ?= go
 FUZZTIME ?= 60s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test test-packages bench bench-quick fuzz generate lint clean
+.PHONY: build demo test test-packages check-systemd bench bench-quick fuzz generate lint clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/moat ./cmd/moat
@@ -30,7 +31,7 @@ test: test-packages
 # of their services is started (policy-rc.d): Docker's would change the firewall.
 TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
 	unshare:util-linux ip:iproute2 bash:bash ipset:ipset \
-	sshd:openssh-server ssh:openssh-client sudo:sudo ufw:ufw fail2ban-server:fail2ban dockerd:docker.io
+	sshd:openssh-server ssh:openssh-client sudo:sudo mosh-server:mosh script:bsdutils ufw:ufw fail2ban-server:fail2ban dockerd:docker.io
 TEST_FILES := /etc/services:netbase
 
 test-packages:
@@ -44,6 +45,10 @@ test-packages:
 	policy=/usr/sbin/policy-rc.d; [ -e $$policy ] && policy= || { printf '#!/bin/sh\nexit 101\n' | $$as tee $$policy >/dev/null && $$as chmod 755 $$policy; }; \
 	{ $$as apt-get -qq update && $$as env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing; } >/dev/null; \
 	code=$$?; [ -z "$$policy" ] || $$as rm -f $$policy; exit $$code
+
+# The system for the container is made once, by debootstrap, in /var/cache/moat-check-systemd.
+check-systemd: build
+	bash dist/check-systemd.sh
 
 bench: build
 	$(GO) run ./bench -moat bin/moat
