@@ -167,6 +167,7 @@ box systemctl stop moat-rollback.path moat-rollback.service
 ok "a change without the units, whose session is ended" start 15s
 for session in $(box loginctl list-sessions --no-legend | awk '$3 == "root" { print $1 }'); do box loginctl terminate-session "$session"; done
 ok "is taken back all the same" ended
+ok "by its own watchdog, which systemd asked to end" history_says 'stopped by a signal'
 box systemctl start moat-rollback.path
 
 for save in '' --save; do
@@ -178,6 +179,9 @@ for save in '' --save; do
 	ok "history tells of it" history_says 'boot'
 done
 
+# Who is in no session is not held up.
+ok "guard: a service is obeyed" box systemd-run -q --wait sh -c '/usr/local/sbin/iptables -P INPUT DROP && /usr/local/sbin/iptables -P INPUT ACCEPT'
+
 # Whom the guard sees, however the shell came about.
 refused() { local out; out=$("$@" 2>&1); echo "$out" | grep -q 'refused, nothing was changed' || { echo "not refused: $out"; box iptables -P INPUT ACCEPT; return 1; }; }
 drop='/usr/local/sbin/iptables -P INPUT DROP'
@@ -185,6 +189,7 @@ ok "guard: PAM login" refused in_ssh "$drop"
 ok "guard: sudo -i" refused in_ssh "sudo -i $drop"
 ok "guard: su -" refused in_ssh "su - -c '$drop'"
 ok "guard: systemd-run --pipe" refused in_ssh "systemd-run -q --pipe --wait $drop"
+ok "guard: systemd-run --pty" refused in_ssh -tt "systemd-run -q --pty --wait $drop"
 ok "guard: systemd-run --scope" refused in_ssh "systemd-run -q --scope $drop"
 ok "guard: machinectl shell" refused in_ssh -tt "machinectl -q shell root@.host /bin/sh -c '$drop; sleep 0.3'"
 in_ssh 'systemd-run -q --scope tmux -L t new-session -d "sleep 300"' # it outlives its login

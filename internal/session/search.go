@@ -28,7 +28,7 @@ func newFinder(c Caller) *finder {
 // are under way.
 const maxDepth = 512
 
-// search looks at the ancestors of a process, then at its login. guessed says
+// search looks at the ancestors of a process, then at its login, then at its input. guessed says
 // that it found sessions of which the process may belong to any or none.
 func (f *finder) search(pid int) (guessed bool) {
 	detached, found := f.climb(pid, anyProcess)
@@ -49,6 +49,9 @@ func (f *finder) search(pid int) (guessed bool) {
 		detached = detached || behind
 	}
 	if mark := f.login(pid); mark.isSet() && f.searchLogin(mark) {
+		return false
+	}
+	if f.searchInput(pid) {
 		return false
 	}
 	return detached && f.searchTerminals()
