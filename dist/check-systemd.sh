@@ -103,7 +103,7 @@ new_rules() { rules | grep -q 'dport 10 '; }
 nothing_pending() { [ ! -e "$ROOT/var/lib/moat/pending" ]; }
 history_says() { box moat history | sed -n 2p | grep -q "$1" || { box moat history; return 1; }; }
 # kill_by_name ends processes of the container only.
-kill_by_name() { local p; for p in $(box pgrep -f "$1"); do box kill -9 "$p" 2>/dev/null; done; }
+kill_by_name() { local p; for p in $(box pgrep -f -- "$1"); do box kill -9 "$p" 2>/dev/null; done; }
 
 cp -a "$CACHE" "$ROOT" || exit 1
 make -s -C "$HERE" -f dist/install.mk install DESTDIR="$ROOT" >/dev/null || exit 1
@@ -147,8 +147,11 @@ ended() { within 40 nothing_pending && old_rules; }
 
 ok "a change over ssh is made" start 15s
 ok "the unit stands by" within 10 sh -c "nsenter -t $INIT -a systemctl show -p ActiveState moat-rollback.service | grep -q activating"
-kill_by_name 'moat apply'; kill_by_name 'moat watchdog --detached'; kill_by_name 'moat-watchdog'
-ok "with both killed, the rules stay until the deadline" new_rules
+watchers() { box pgrep -fa -- '^moat apply|--detached'; }
+ok "the waiting process and its watchdog are there" [ "$(watchers | wc -l)" = 2 ]
+kill_by_name '^moat apply'; kill_by_name '.*--detached'
+ok "both can be killed" [ -z "$(watchers)" ]
+ok "the rules stay until the deadline" new_rules
 ok "and then the unit puts the old ones back" ended
 ok "history tells it" history_says 'not confirmed in time'
 
