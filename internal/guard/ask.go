@@ -59,7 +59,7 @@ func (a *ask) way() simulate.Way {
 type asks struct {
 	live  []*ask // of the connection, the client first
 	begun []*ask // the same, the server first
-	fresh []*ask // of a new one, from question.FreePort
+	fresh []*ask // of a new one, from party.freshPort
 	rest  []*ask
 }
 
@@ -76,6 +76,9 @@ func (p *party) asks() *asks {
 	if p.made != nil {
 		return p.made
 	}
+	if p.made = p.tunnelAsks(); p.made != nil {
+		return p.made
+	}
 	list := &asks{}
 	if p.Live {
 		list.live = []*ask{
@@ -83,8 +86,8 @@ func (p *party) asks() *asks {
 		}
 		list.begun = []*ask{list.live[3], list.live[2], list.live[0], list.live[1]}
 	}
-	next := *p
-	next.From, next.Client = netip.AddrPortFrom(p.From.Addr(), question.FreePort), netip.AddrPortFrom(p.Client.Addr(), question.FreePort)
+	next, port := *p, p.freshPort()
+	next.From, next.Client = netip.AddrPortFrom(p.From.Addr(), port), netip.AddrPortFrom(p.Client.Addr(), port)
 	list.fresh = []*ask{
 		next.segment(newIn, flagsSYN), next.segment(newOut, flagsSYNACK), next.segment(newGoesOn, flagsACK),
 		next.segment(newGoesOn, flagsData), next.segment(newAnswers, flagsACK), next.segment(newAnswers, flagsData),
@@ -119,18 +122,14 @@ func (p *party) segment(k kind, flags string) *ask {
 	if k.isOut() {
 		from, to = p.Client, p.Server
 	}
-	if from.Port() == 0 { // of a mosh client that nobody tracks
+	if from.Port() == 0 && hasPorts(p.Proto) { // of a mosh client that nobody tracks
 		client = netip.AddrPortFrom(client.Addr(), question.FreePort)
 		from = netip.AddrPortFrom(from.Addr(), question.FreePort)
 	}
 	if k.isOut() {
 		from, to = to, from
 	}
-	words := fmt.Sprintf("udp %s %s %s", from, question.Arrow, to)
-	if p.Proto != packet.ProtoUDP {
-		words = fmt.Sprintf("tcp %s %s %s flags %s", from, question.Arrow, to, flags)
-	}
-	a := p.make(k, words)
+	a := p.make(k, p.words(from, to, flags))
 	a.client, a.wire = client, p.Wire
 	return a
 }
@@ -203,6 +202,9 @@ func (p *party) make(k kind, words string) *ask {
 func (p *party) madeHere(k kind, o *packet.Packet) {
 	if k.isDiscovery() {
 		return
+	}
+	if m := p.mark(); m != 0 {
+		o.Mark, o.Known = m, o.Known|packet.KnowMark
 	}
 	if p.byRoot { // user and group are 0
 		o.Known |= packet.KnowOwner

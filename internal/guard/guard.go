@@ -76,7 +76,9 @@ func (g *Guard) lookUp() {
 		p, err := newParty(s)
 		g.trouble("a connection cannot be looked up", err)
 		if err == nil {
-			g.parties = append(g.parties, p)
+			more, err := carriers(p)
+			g.trouble("what carries a connection cannot be looked up", err)
+			g.parties = append(append(g.parties, p), more...)
 		}
 	}
 	entries, err := readConfig(g.o.Root + ConfigFile)

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"net/netip"
 	"os"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"moat/internal/host"
 	"moat/internal/packet"
+	"moat/internal/question"
 	"moat/internal/rule"
 	"moat/internal/session"
 )
@@ -24,6 +26,8 @@ type party struct {
 	From netip.AddrPort
 	// entry is what asks for its protection; nil for the caller's own connection.
 	entry *Protected
+	// tunnel is what it carries, and how; nil for a connection that counts by itself.
+	tunnel *tunnel
 
 	// tracked are its connections in connection tracking: one for each zone in which
 	// it is known; none for one that is not.
@@ -43,6 +47,7 @@ type party struct {
 	liberal bool
 
 	device    string     // the interface by which the client is reached; "" if it is not known
+	kind      string     // of that interface, see host.Way
 	back      string     // that to which answers go before they are translated; "" if it is not known
 	byRoot    bool       // the server's socket is root's, which match owner sees in answers
 	hops      uint8      // that answers begin with; 0 if it is not known
@@ -72,10 +77,12 @@ func familyOf(a netip.Addr) rule.Family {
 }
 
 // newParty looks up what the kernel knows of a connection.
-func newParty(s session.Session) (*party, error) {
+func newParty(s session.Session) (*party, error) { return makeParty(s, nil) }
+
+func makeParty(s session.Session, t *tunnel) (*party, error) {
 	linked := s // with zones, which say by which link
 	s.Client, s.Server = plain(s.Client), plain(s.Server)
-	p := &party{Session: s, Wire: s.Server, From: s.Client, facts: &facts{here: s.Server.Addr()}}
+	p := &party{Session: s, tunnel: t, Wire: s.Server, From: s.Client, facts: &facts{here: s.Server.Addr()}}
 	p.strict = setting("net/netfilter/nf_conntrack_tcp_loose") == "0"
 	p.liberal = setting("net/netfilter/nf_conntrack_tcp_be_liberal") == "1"
 	if s.Live {
@@ -86,7 +93,7 @@ func newParty(s session.Session) (*party, error) {
 	if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
 		return nil, err
 	}
-	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 {
+	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 && t == nil {
 		p.hops = uint8(hops)
 	}
 	p.outline = p.outlines()
@@ -96,7 +103,7 @@ func newParty(s session.Session) (*party, error) {
 // findWay finds how the client is reached from the server's address, both as the
 // socket has them.
 func (p *party) findWay(client, server netip.Addr) error {
-	back, ok, err := host.WayTo(client, server)
+	back, ok, err := host.WayBy(client, server, p.mark())
 	if err != nil {
 		return err
 	}
@@ -110,7 +117,7 @@ func (p *party) findWay(client, server netip.Addr) error {
 	if !ok {
 		return nil
 	}
-	p.device, p.neighbour, p.routed = way.Interface, way.Gateway, way.Gateway.IsValid()
+	p.device, p.kind, p.neighbour, p.routed = way.Interface, way.Kind, way.Gateway, way.Gateway.IsValid()
 	if !p.neighbour.IsValid() {
 		p.neighbour = p.From.Addr()
 	}
@@ -248,20 +255,32 @@ func setting(path string) string {
 // certain does not matter to the party.
 func (p *party) outlines() (list []packet.Packet) {
 	asks := p.asks()
-	for _, a := range slices.Concat(asks.live, asks.rest) {
+	for _, a := range asks.rest {
 		list = append(list, outlineOf(a))
 	}
-	list = append(list, p.freshOutlines()...)
-	if p.Wire != p.Server || p.From != p.Client { // as it is behind the translation, both ways
-		behind := *p
-		behind.Wire, behind.From, behind.discovers, behind.made = p.Server, p.Client, false, nil
-		for _, a := range behind.asks().live {
-			list = append(list, outlineOf(a))
+	for _, client := range each(p.From, p.Client) { // as they are before each translation, and after it
+		for _, server := range each(p.Wire, p.Server) {
+			q := *p
+			q.From, q.Client, q.Wire, q.Server, q.discovers, q.made = client, client, server, server, false, nil
+			if p.From == p.Client && p.Wire == p.Server { // nothing is translated
+				q.made = asks
+			}
+			for _, a := range q.asks().live {
+				list = append(list, outlineOf(a))
+			}
+			list = append(list, q.freshOutlines()...)
+			p.anyPort, p.wrong = q.anyPort, cmp.Or(p.wrong, q.wrong)
 		}
-		list = append(list, behind.freshOutlines()...)
-		p.anyPort = behind.anyPort
 	}
 	return list
+}
+
+// each is both, or one if they are the same.
+func each(a, b netip.AddrPort) []netip.AddrPort {
+	if a == b {
+		return []netip.AddrPort{a}
+	}
+	return []netip.AddrPort{a, b}
 }
 
 // freshOutlines are those of new connections, which it notes in anyPort, too.
@@ -269,6 +288,9 @@ func (p *party) freshOutlines() (list []packet.Packet) {
 	for _, a := range p.asks().fresh {
 		o := outlineOf(a)
 		list = append(list, o)
+		if p.freshPort() != question.FreePort { // it has no other
+			continue
+		}
 		if a.kind == newIn {
 			o.Known, o.Transport.Src = o.Known&^packet.KnowSrcPort, 0
 			p.anyPort[0] = append(p.anyPort[0], o)

@@ -1,14 +1,15 @@
 package guard
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -318,18 +319,38 @@ func (w *world) loses(order string, r *Refusal) {
 		}
 	}
 	if strings.Contains(said, "new connections") {
-		p := lab.TCP(w.to).Within(wait)
-		if ports := lostPorts.FindStringSubmatch(said); ports != nil {
-			p = p.From(net.JoinHostPort(netip.MustParseAddrPort(w.conn.LocalAddr().String()).Addr().String(), ports[1]))
-		}
-		if fresh := w.Client.Probe(p); fresh.State == lab.Open {
+		if w.getsIn(lab.TCP(w.to).Within(wait), lostPorts.FindStringSubmatch(said)) {
 			w.t.Errorf("a new connection gets in after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
 		}
 	}
 }
 
 // lostPorts are the client's ports from which a refusal says that connections are lost.
-var lostPorts = regexp.MustCompile(`, its ports (\d+)`)
+var lostPorts = regexp.MustCompile(`, its ports (\d+)(?:-(\d+))?`)
+
+// getsIn tries a new connection, from one of the ports if any are told, and
+// whether it goes on.
+func (w *world) getsIn(p lab.Probe, told []string) bool {
+	w.t.Helper()
+	from := func() lab.Probe {
+		if told == nil {
+			return p
+		}
+		first, _ := strconv.Atoi(told[1])
+		last, _ := strconv.Atoi(cmp.Or(told[2], told[1]))
+		client := netip.MustParseAddrPort(w.conn.LocalAddr().String()).Addr()
+		return p.From(netip.AddrPortFrom(client, uint16(first+w.o.IntN(last-first+1))).String())
+	}
+	if w.Client.Probe(from()).State != lab.Open {
+		return false
+	}
+	c, err := w.Client.Dial(from().Within(lab.LongWait))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	return c.Alive(p.Wait).State == lab.Open && c.Alive(p.Wait).State == lab.Open
+}
 
 // back gives the rules that were there, unguarded.
 func (w *world) back(before string) {

@@ -71,6 +71,9 @@ func (j *judgement) refusal() *Refusal {
 
 // what names the packets that an outcome is about.
 func (o *outcome) what() string {
+	if t := o.party.tunnel; t != nil && !o.isDiscovery() {
+		return t.what(o.kind)
+	}
 	client := o.party.clients(o.party.From.Addr())
 	if o.from != "" && !o.few {
 		client += ", its ports " + o.from + ","
@@ -215,6 +218,9 @@ func (p *party) describe() string {
 	device := ""
 	if p.device != "" {
 		device = ", in by " + p.device
+	}
+	if p.tunnel != nil {
+		return p.tunnel.describe(state, device)
 	}
 	return fmt.Sprintf("%s -> %s %s%s, %s", p.Client, p.Server, protoName(p.Proto), device, state)
 }

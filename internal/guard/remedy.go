@@ -222,7 +222,11 @@ func (o *outcome) accept(family rule.Family, table, base string) (change.Op, err
 		if o.isOut() {
 			address, port = "-d", "--sport"
 		}
-		words = append(words, address, whom, "-p", protoName(p.Proto), port, strconv.Itoa(int(server.Port())))
+		match := []string{"-p", protoName(p.Proto), port, strconv.Itoa(int(server.Port()))}
+		if p.tunnel != nil {
+			match = p.tunnel.match(o.isOut(), server.Port())
+		}
+		words = append(append(words, address, whom), match...)
 	}
 	cmd, err := text.ParseCommand(family, family.Program(), append(words, "-j", "ACCEPT"), &netdb.DB{})
 	if err != nil || len(cmd.Ops) != 1 {

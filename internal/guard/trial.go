@@ -7,7 +7,6 @@ import (
 	"moat/internal/change"
 	"moat/internal/ext"
 	"moat/internal/packet"
-	"moat/internal/question"
 	"moat/internal/rule"
 	"moat/internal/simulate"
 )
@@ -76,7 +75,7 @@ func (t *trial) of(p *party) (list []outcome) {
 		list = append(list, begun...)
 	}
 	if len(p.runs) < 2 {
-		list = append(list, t.fresh(p, question.FreePort, nil)...)
+		list = append(list, t.fresh(p, p.freshPort(), nil)...)
 	} else {
 		for i := range p.runs {
 			list = append(list, t.fresh(p, p.runs[i].sample(), &p.runs[i])...)

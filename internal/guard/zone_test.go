@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -62,6 +63,7 @@ var zoneCases = []entered{
 		"iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "iptables -A INPUT -p tcp --syn --dport 22 -j ACCEPT", dropIn},
 		order: "iptables -t raw -R PREROUTING 1 -j MARK --set-mark 8", lost: "this connection's packets", by: "policy DROP of INPUT"},
 	{name: "through another source", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -p tcp -s 198.51.100.77 -j DROP", lost: "", by: ""},
+	{name: "through another source, dropped in front of it", first: []string{sourced + "198.51.100.77"}, order: "iptables -A OUTPUT -d 203.0.113.7 -p tcp -j DROP", lost: "this connection's answers, and answers to new connections from 203.0.113.7 to port 22", by: "rule 1 of OUTPUT"},
 	{name: "through another source, dropped by chance", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -p tcp -m statistic --mode random --probability 0.0000001 -j DROP", warns: "statistic"},
 	{name: "through another source, dropped behind it", first: []string{sourced + "198.51.100.77"}, order: "iptables -t raw -A OUTPUT -d 198.51.100.77 -j DROP", lost: "this connection's answers, and answers to new connections from 203.0.113.7 to port 22", by: "rule 1 of OUTPUT, table raw", alone: true},
 	{name: "through another source, its client dropped", first: []string{sourced + "198.51.100.77"}, order: "iptables -A INPUT -s 203.0.113.7 -j DROP", lost: "this connection's packets, and new connections from 203.0.113.7 to port 22", by: "rule 2 of INPUT"},
@@ -92,7 +94,7 @@ func TestZonesAndSources(t *testing.T) {
 // connected is a world in which the case's connection is open.
 func connected(t *testing.T, c *entered) *world {
 	t.Helper()
-	w := &world{server: newServer(t), to: lab.At(lab.ServerAddr, max(c.port, 22))}
+	w := &world{server: newServer(t), o: orders{Rand: rand.New(rand.NewPCG(1, 2))}, to: lab.At(lab.ServerAddr, max(c.port, 22))}
 	if err := w.Server.Echo("tcp 22,2222"); err != nil {
 		t.Fatal(err)
 	}
