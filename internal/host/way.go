@@ -18,17 +18,23 @@ type Way struct {
 	// lo, point-to-point, or has ARP and neighbour discovery off.
 	NoNeighbours bool
 	Local        bool // the address is one of this host's own
+	// Kind is the interface's, as the kernel and ip(8) name it: "vxlan", "tun"; "" for
+	// a card's and lo.
+	Kind string
 }
 
 // WayTo asks the kernel for the route to an address, from one of this host's
 // own if that is valid. A zone of a link-local address is the interface. found
 // is false where there is no route, or one that refuses.
-func WayTo(to, from netip.Addr) (w Way, found bool, err error) {
+func WayTo(to, from netip.Addr) (w Way, found bool, err error) { return WayBy(to, from, 0) }
+
+// WayBy is WayTo for packets that bear a mark, by which rules of routing may go.
+func WayBy(to, from netip.Addr, mark uint32) (w Way, found bool, err error) {
 	index, err := zoneIndex(netip.AddrPortFrom(to, 0), netip.AddrPortFrom(from, 0))
 	if err != nil {
 		return w, false, nil // no such interface, so no way by it
 	}
-	m, found, err := askRoute(to.Unmap(), from.Unmap(), index)
+	m, found, err := askRoute(to.Unmap(), from.Unmap(), index, mark)
 	if !found || err != nil {
 		return w, false, err
 	}
@@ -51,7 +57,7 @@ func WayTo(to, from netip.Addr) (w Way, found bool, err error) {
 		return w, false, err
 	}
 	w.Local = msg.Type == unix.RTN_LOCAL || msg.Type == unix.RTN_ANYCAST
-	w.Interface, w.NoNeighbours, err = linkOf(out)
+	err = w.setLink(out)
 	return w, err == nil, err
 }
 
@@ -61,7 +67,7 @@ func Owns(a netip.Addr) (bool, error) {
 	if err != nil {
 		return false, nil
 	}
-	m, found, err := askRoute(a.Unmap(), netip.Addr{}, index)
+	m, found, err := askRoute(a.Unmap(), netip.Addr{}, index, 0)
 	if !found || err != nil {
 		return false, err
 	}
@@ -71,7 +77,7 @@ func Owns(a netip.Addr) (bool, error) {
 
 // askRoute gives the kernel's answer to one RTM_GETROUTE, a struct rtmsg with
 // attributes; not found is a route that there is not, or that refuses.
-func askRoute(to, from netip.Addr, out uint32) (m []byte, found bool, err error) {
+func askRoute(to, from netip.Addr, out, mark uint32) (m []byte, found bool, err error) {
 	family, bits := unix.AF_INET6, uint8(128)
 	if to.Is4() {
 		family, bits = unix.AF_INET, 32
@@ -86,6 +92,9 @@ func askRoute(to, from netip.Addr, out uint32) (m []byte, found bool, err error)
 	}
 	if out != 0 {
 		r.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(out)))
+	}
+	if mark != 0 {
+		r.AddData(nl.NewRtAttr(unix.RTA_MARK, nl.Uint32Attr(mark)))
 	}
 	messages, err := r.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE)
 	for _, refusal := range [...]unix.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.ENODEV, unix.EAFNOSUPPORT} {
@@ -107,27 +116,35 @@ func askRoute(to, from netip.Addr, out uint32) (m []byte, found bool, err error)
 	return messages[0], true, nil
 }
 
-// linkOf gives an interface's name, and whether it has no neighbour discovery.
-func linkOf(index uint32) (name string, none bool, err error) {
+// setLink tells of the interface.
+func (w *Way) setLink(index uint32) error {
 	r := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
 	r.AddData(msg)
 	messages, err := r.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
-		return "", false, fmt.Errorf("asking for interface %d: %w", index, err)
+		return fmt.Errorf("asking for interface %d: %w", index, err)
 	}
 	for _, m := range messages {
 		if len(m) < unix.SizeofIfInfomsg {
 			continue
 		}
-		none = nl.DeserializeIfInfomsg(m).Flags&(unix.IFF_NOARP|unix.IFF_LOOPBACK|unix.IFF_POINTOPOINT) != 0
+		w.NoNeighbours = nl.DeserializeIfInfomsg(m).Flags&(unix.IFF_NOARP|unix.IFF_LOOPBACK|unix.IFF_POINTOPOINT) != 0
 		err = eachAttr(m[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) error {
-			if kind == unix.IFLA_IFNAME {
-				name = unix.ByteSliceToString(v)
+			switch kind {
+			case unix.IFLA_IFNAME:
+				w.Interface = unix.ByteSliceToString(v)
+			case unix.IFLA_LINKINFO:
+				return eachAttr(v, func(kind uint16, v []byte) error {
+					if kind == unix.IFLA_INFO_KIND {
+						w.Kind = unix.ByteSliceToString(v)
+					}
+					return nil
+				})
 			}
 			return nil
 		})
 	}
-	return name, none, err
+	return err
 }

@@ -44,12 +44,12 @@ ip route add default via 10.9.0.2 dev p2p table 100; ip rule add from 10.9.0.1 l
 		want     Way
 		found    bool
 	}{
-		{lab.ClientAddr, "", Way{Interface: "eth0", Gateway: netip.MustParseAddr("198.51.100.1"), Source: own4}, true},
-		{"::ffff:" + lab.ClientAddr, lab.ServerAddr, Way{Interface: "eth0", Gateway: netip.MustParseAddr("198.51.100.1")}, true},
-		{lab.ClientAddr, "10.9.0.1", Way{Interface: "p2p", Gateway: netip.MustParseAddr("10.9.0.2"), NoNeighbours: true}, true},
-		{lab.ClientAddr6, lab.ServerAddr6, Way{Interface: "eth0", Gateway: netip.MustParseAddr("2001:db8:2::1"), Source: own6}, true},
-		{"198.51.100.77", "", Way{Interface: "eth0", Source: own4}, true},
-		{"fe80::7%eth0", "", Way{Interface: "eth0", Source: netip.MustParseAddr("fe80::2")}, true},
+		{lab.ClientAddr, "", Way{Interface: "eth0", Kind: "veth", Gateway: netip.MustParseAddr("198.51.100.1"), Source: own4}, true},
+		{"::ffff:" + lab.ClientAddr, lab.ServerAddr, Way{Interface: "eth0", Kind: "veth", Gateway: netip.MustParseAddr("198.51.100.1")}, true},
+		{lab.ClientAddr, "10.9.0.1", Way{Interface: "p2p", Kind: "veth", Gateway: netip.MustParseAddr("10.9.0.2"), NoNeighbours: true}, true},
+		{lab.ClientAddr6, lab.ServerAddr6, Way{Interface: "eth0", Kind: "veth", Gateway: netip.MustParseAddr("2001:db8:2::1"), Source: own6}, true},
+		{"198.51.100.77", "", Way{Interface: "eth0", Kind: "veth", Source: own4}, true},
+		{"fe80::7%eth0", "", Way{Interface: "eth0", Kind: "veth", Source: netip.MustParseAddr("fe80::2")}, true},
 		{"fe80::7%eth9", "", Way{}, false},
 		{lab.ServerAddr, "", Way{Interface: "lo", Source: own4, NoNeighbours: true, Local: true}, true},
 		{"::1", "", Way{Interface: "lo", Source: netip.IPv6Loopback(), NoNeighbours: true, Local: true}, true},
