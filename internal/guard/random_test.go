@@ -310,11 +310,7 @@ func (w *world) loses(order string, r *Refusal) {
 	// One that was not tracked is known as soon as the server sends anything, a
 	// late acknowledgement perhaps: then it lives on by luck.
 	if strings.Contains(said, "this connection's") && !strings.Contains(said, "not tracked yet") {
-		live := w.conn.Alive(wait)
-		if live.State == lab.Open { // what the first answer brings out of the window comes after it
-			live = w.conn.Alive(wait)
-		}
-		if live.State == lab.Open {
+		if goesOn(w.conn, wait) {
 			w.t.Errorf("the connection goes on after %s, which was refused:\n%v\nafter\n%s", order, r, strings.Join(w.given, "\n"))
 		}
 	}
@@ -349,7 +345,18 @@ func (w *world) getsIn(p lab.Probe, told []string) bool {
 		w.t.Fatal(err)
 	}
 	defer c.Close()
-	return c.Alive(p.Wait).State == lab.Open && c.Alive(p.Wait).State == lab.Open
+	return goesOn(c, p.Wait)
+}
+
+// goesOn tries a connection twice: what an answer brings out of the window of
+// connection tracking comes after it.
+func goesOn(c *lab.Conn, wait time.Duration) bool {
+	for range 2 {
+		if c.Alive(wait).State != lab.Open {
+			return false
+		}
+	}
+	return true
 }
 
 // back gives the rules that were there, unguarded.
