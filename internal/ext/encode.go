@@ -2,6 +2,7 @@ package ext
 
 import (
 	"fmt"
+	"slices"
 
 	"moat/internal/kernel/nft"
 	"moat/internal/rule"
@@ -133,11 +134,11 @@ func (d *Decoder) FindMatch(def *Def) Ext {
 	return nil
 }
 
-// NativeMatch gives the match of a Def that earlier native terms made, to which
-// the next term may add: native forms spread one match over several. nil if
+// NativeMatch gives the last match of a Def that earlier native terms made, to
+// which the next term may add: native forms spread one match over several. nil if
 // there is none; an xt match of the same name is another match.
 func (d *Decoder) NativeMatch(def *Def) Ext {
-	for _, x := range d.native {
+	for _, x := range slices.Backward(d.native) {
 		if x.Def() == def {
 			return x
 		}
@@ -150,6 +151,12 @@ func (d *Decoder) Match(def *Def) Ext {
 	if x := d.NativeMatch(def); x != nil {
 		return x
 	}
+	return d.Another(def)
+}
+
+// Another makes a further match of a Def for native terms, which stands for terms
+// that say something else of what the one before has a condition on.
+func (d *Decoder) Another(def *Def) Ext {
 	x := def.New(d.Family)
 	d.native = append(d.native, x)
 	d.Rule.Matches = append(d.Rule.Matches, x)

@@ -130,6 +130,24 @@ func (m PortMatch) ranges() []Range {
 	return []Range{m.Range}
 }
 
+// nativePorts adds a term to the conditions of a rule's match on its ports; a
+// term that does not fit what the match asks for, as the second of "-m tcp --dport
+// 22 -m tcp --dport 80", is another match. false if the term is about no ports.
+func nativePorts(d *Decoder, def *Def, t *nft.Term, of func(Ext) (src, dst *PortMatch)) bool {
+	if x := d.NativeMatch(def); x != nil {
+		if src, dst := of(x); addPortTerm(t, src, dst) {
+			return true
+		}
+	}
+	src, dst := anyPort, anyPort
+	if !addPortTerm(t, &src, &dst) {
+		return false
+	}
+	m, n := of(d.Another(def))
+	*m, *n = src, dst
+	return true
+}
+
 // addPortTerm adds a term to the conditions on both ports: a condition on one
 // of them, or a comparison with both at once, as nft writes it. False if the
 // term is neither, or says more than one range of ports can.

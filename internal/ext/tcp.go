@@ -222,13 +222,7 @@ func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
 	if d.Rule.Proto.Number != 6 {
 		return false
 	}
-	src, dst := anyPort, anyPort
-	if m, ok := d.NativeMatch(def).(*TCP); ok {
-		src, dst = m.Src, m.Dst
-	}
-	if addPortTerm(t, &src, &dst) {
-		m := d.Match(def).(*TCP)
-		m.Src, m.Dst = src, dst
+	if nativePorts(d, def, t, func(x Ext) (src, dst *PortMatch) { m := x.(*TCP); return &m.Src, &m.Dst }) {
 		return true
 	}
 	if t.Kind != nft.TermCompare || t.Op > nft.NFT_CMP_NEQ || len(t.Value) != 1 ||
@@ -236,6 +230,9 @@ func tcpNative(d *Decoder, def *Def, t *nft.Term) bool {
 		return false
 	}
 	m := d.Match(def).(*TCP)
+	if m.Mask != 0 {
+		m = d.Another(def).(*TCP)
+	}
 	m.Mask, m.Comp, m.NotFlags = 0xff, t.Value[0], t.Op == nft.NFT_CMP_NEQ
 	if len(t.Load.Mask) == 1 {
 		m.Mask = t.Load.Mask[0]

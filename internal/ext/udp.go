@@ -94,16 +94,7 @@ func udpNative(d *Decoder, def *Def, t *nft.Term) bool {
 	if d.Rule.Proto.Number != 17 {
 		return false
 	}
-	src, dst := anyPort, anyPort
-	if m, ok := d.NativeMatch(def).(*UDP); ok {
-		src, dst = m.Src, m.Dst
-	}
-	if !addPortTerm(t, &src, &dst) {
-		return false
-	}
-	m := d.Match(def).(*UDP)
-	m.Src, m.Dst = src, dst
-	return true
+	return nativePorts(d, def, t, func(x Ext) (src, dst *PortMatch) { m := x.(*UDP); return &m.Src, &m.Dst })
 }
 
 // PortRanges lists the ports that are asked for.
