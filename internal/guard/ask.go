@@ -189,6 +189,9 @@ func (p *party) make(k kind, words string) *ask {
 	a.packet = q.Packet
 	o := &a.packet
 	o.Hook, o.Host = hook, p.facts
+	if p.isUntold() {
+		p.leaveOut(k, o)
+	}
 	if k.isOut() {
 		o.Out, o.HiddenOut, o.In, o.HiddenIn = p.back, p.back == "", "", false
 		p.madeHere(k, o)

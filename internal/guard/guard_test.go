@@ -34,6 +34,7 @@ var cases = []judged{
 	{name: "policy on an empty firewall", order: dropIn, by: "the policy DROP of INPUT, table filter"},
 	{name: "catch-all", order: "iptables -A INPUT -j DROP", by: "rule 1 of INPUT, table filter: -A INPUT -j DROP"},
 	{name: "catch-all in front", prepare: []string{acceptSSH}, order: "iptables -I INPUT -j DROP", by: "rule 1 of INPUT"},
+	{name: "a protocol that only /etc names", order: "iptables -A INPUT ! -p gre -j DROP", by: "rule 1 of INPUT"},
 	{name: "catch-all in front by number", prepare: []string{acceptSSH}, order: "iptables -I INPUT 1 -j REJECT", by: "rule 1 of INPUT"},
 	{name: "client's address", order: "iptables -A INPUT -s 203.0.113.7 -j DROP", by: "-s 203.0.113.7/32"},
 	{name: "client's network", prepare: []string{acceptState}, order: "iptables -A INPUT -s 203.0.113.0/24 -j REJECT", by: "rule 2 of INPUT"},

@@ -66,7 +66,7 @@ type party struct {
 
 // family is the family of the party's packets.
 func (p *party) family() rule.Family {
-	return familyOf(p.Client.Addr())
+	return familyOf(p.Server.Addr())
 }
 
 func familyOf(a netip.Addr) rule.Family {
@@ -90,8 +90,10 @@ func makeParty(s session.Session, t *tunnel) (*party, error) {
 		socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
 		p.byRoot = found && err == nil && socket.UID == 0
 	}
-	if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
-		return nil, err
+	if p.Client.Addr().IsValid() {
+		if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
+			return nil, err
+		}
 	}
 	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 && t == nil {
 		p.hops = uint8(hops)

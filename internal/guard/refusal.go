@@ -284,6 +284,9 @@ func (j *judgement) doubts() (lines []string) {
 	what := map[string][]string{}
 	for i := range j.unsure {
 		o := &j.unsure[i]
+		if o.party.isUntold() { // then nearly every address would be worth a warning
+			continue
+		}
 		reason := j.doubtful(o)
 		if !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)

@@ -226,7 +226,10 @@ func (o *outcome) accept(family rule.Family, table, base string) (change.Op, err
 		if p.tunnel != nil {
 			match = p.tunnel.match(o.isOut(), server.Port())
 		}
-		words = append(append(words, address, whom), match...)
+		if !p.isUntold() {
+			words = append(words, address, whom)
+		}
+		words = append(words, match...)
 	}
 	cmd, err := text.ParseCommand(family, family.Program(), append(words, "-j", "ACCEPT"), &netdb.DB{})
 	if err != nil || len(cmd.Ops) != 1 {

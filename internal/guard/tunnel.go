@@ -36,7 +36,7 @@ func carriers(p *party) (list []*party, err error) {
 			return list, err
 		}
 		list = append(list, q)
-		if slices.Contains(devices, q.device) {
+		if q.isUntold() || slices.Contains(devices, q.device) {
 			break
 		}
 		p, devices = q, append(devices, q.device)
@@ -45,7 +45,23 @@ func carriers(p *party) (list []*party, err error) {
 }
 
 func newTunnel(t *tunnel) (*party, error) {
-	return makeParty(session.Session{Proto: t.Proto, Client: t.Remote, Server: t.Local, Live: true}, t)
+	s := session.Session{Proto: t.Proto, Client: t.Remote, Server: t.Local, Live: true}
+	if !t.Remote.Addr().IsValid() { // new ones count, as whatever client's
+		s.Live, s.Client = false, netip.AddrPortFrom(netip.Addr{}, question.FreePort)
+	}
+	return makeParty(s, t)
+}
+
+// isUntold reports whether it is not known from where the party's packets come.
+func (p *party) isUntold() bool { return p.tunnel != nil && !p.tunnel.Remote.Addr().IsValid() }
+
+// leaveOut takes from a packet the client's address, in whose place words put one.
+func (p *party) leaveOut(k kind, o *packet.Packet) {
+	if k.isOut() {
+		o.Dst = netip.Addr{}
+	} else {
+		o.Src = netip.Addr{}
+	}
 }
 
 // hasPorts reports whether a protocol's packets have ports.
@@ -70,6 +86,11 @@ func (p *party) freshPort() uint16 {
 
 // words describe a packet for question.Parse.
 func (p *party) words(from, to netip.AddrPort, flags string) string {
+	for _, a := range [...]*netip.AddrPort{&from, &to} {
+		if !a.Addr().IsValid() {
+			*a = netip.AddrPortFrom(p.Server.Addr(), a.Port()) // see leaveOut
+		}
+	}
 	switch {
 	case p.Proto == packet.ProtoUDP:
 		return fmt.Sprintf("udp %s %s %s", from, question.Arrow, to)
@@ -142,7 +163,10 @@ func (t *tunnel) describe(state, device string) string {
 	if hasPorts(t.Proto) {
 		proto, client, server = protoName(t.Proto), t.Remote.String(), t.Local.String()
 	}
-	if t.OneWay {
+	switch {
+	case !t.Remote.Addr().IsValid():
+		client, state = "one of its clients", "not known which"
+	case t.OneWay:
 		client, state = t.Remote.Addr().String(), "each way by itself"
 	}
 	return fmt.Sprintf("%s -> %s %s%s, %s: %s, carries %s", client, server, proto, device, state, t.Tunnel, t.carries.ends())

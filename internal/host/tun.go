@@ -12,47 +12,96 @@ import (
 )
 
 // programCarrier finds what carries the packets of a program's own interface
-// (OpenVPN's tun0): the one connection that the program has, or the one that comes to
-// its UDP socket. Which of several clients is behind an address only the program knows.
+// (OpenVPN's tun0): the one connection that the program has, or its one UDP socket and
+// who sends to that. Which of several clients is behind an address only the program
+// knows.
 func programCarrier(device string) (c Carrier, found bool, err error) {
-	sockets, program := socketsOfTun(device)
-	if len(sockets) == 0 {
+	inodes, program := socketsOfTun(device)
+	if len(inodes) == 0 {
 		return c, false, nil
 	}
-	peers, err := peersOf(sockets)
-	if len(peers) != 1 || err != nil {
+	connected, err := connectionsOf(inodes)
+	if err != nil {
 		return c, false, err
 	}
-	c = peers[0]
-	c.Tunnel = strings.TrimSpace(program+" ") + " " + device
+	open, err := openUDP(inodes)
+	if err != nil {
+		return c, false, err
+	}
+	list := connected
+	switch {
+	case len(open) == 1 && len(connected) == 0:
+		if list, err = clientsOf(open[0].Port); err != nil {
+			return c, false, err
+		}
+		c = Carrier{Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(open[0].Addr, open[0].Port)}
+	case len(open) > 0:
+		return c, false, nil // which of them is it?
+	}
+	for i := range list {
+		switch {
+		case i == 0:
+			c = list[0]
+		case list[i].Proto != c.Proto || list[i].Local != c.Local:
+			return c, false, nil
+		default: // several clients of one port
+			c.Remote = netip.AddrPort{}
+		}
+	}
+	c.AnyPort, c.Tunnel = true, strings.TrimSpace(program+" "+device)
+	if !c.Remote.IsValid() {
+		return c.forAnybody()
+	}
 	return c, true, nil
 }
 
-// peersOf are the connections of sockets to elsewhere; two or more are as good as all.
-func peersOf(sockets []uint32) (list []Carrier, err error) {
+// forAnybody gives a carrier whose other end is not known this host's address: that by
+// which it sends to most. false for a socket that may be of either family.
+func (c Carrier) forAnybody() (Carrier, bool, error) {
+	a := c.Local.Addr().Unmap()
+	if c.Proto == 0 || a.Is6() && a.IsUnspecified() {
+		return c, false, nil
+	}
+	if a.IsUnspecified() {
+		way, found, err := WayTo(elsewhere, netip.Addr{})
+		if !found || err != nil {
+			return c, false, err
+		}
+		a = way.Source
+	}
+	c.Local = netip.AddrPortFrom(a, c.Local.Port())
+	return c, a.IsValid(), nil
+}
+
+// elsewhere is an address that is nobody's (RFC 5737).
+var elsewhere = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+
+// connectionsOf are the connections of sockets to other hosts.
+func connectionsOf(inodes []uint32) (list []Carrier, err error) {
 	for _, proto := range [...]uint8{packet.ProtoTCP, packet.ProtoUDP} {
-		connected, err := Established(proto)
+		all, err := Established(proto)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range connected {
-			if slices.Contains(sockets, s.Inode) && !s.Remote.Addr().IsLoopback() {
-				list = append(list, Carrier{Proto: proto, Local: s.Local, Remote: s.Remote, AnyPort: true})
+		for _, s := range all {
+			if slices.Contains(inodes, s.Inode) && !s.Remote.Addr().IsLoopback() {
+				list = append(list, Carrier{Proto: proto, Local: s.Local, Remote: s.Remote})
 			}
 		}
 	}
+	return list, nil
+}
+
+// openUDP are the UDP sockets that take what anybody on the net sends.
+func openUDP(inodes []uint32) (list []Listener, err error) {
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		open, err := diag(family, packet.ProtoUDP, 1<<tcpClose)
+		all, err := diag(family, packet.ProtoUDP, 1<<tcpClose)
 		if err != nil {
 			return nil, err
 		}
-		for i := range open {
-			if l := &open[i]; slices.Contains(sockets, l.inode) && len(list) < 2 {
-				clients, err := clientsOf(l.Port)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, clients...)
+		for _, l := range all {
+			if slices.Contains(inodes, l.inode) && !l.IsLocal() {
+				list = append(list, l)
 			}
 		}
 	}
@@ -65,8 +114,7 @@ func clientsOf(port uint16) (list []Carrier, err error) {
 	for i := range tracked {
 		if t := &tracked[i].Connection.ReplyTuple; !t.Dst.IsLoopback() {
 			list = append(list, Carrier{
-				Proto: packet.ProtoUDP, AnyPort: true,
-				Local: netip.AddrPortFrom(t.Src, t.SrcPort), Remote: netip.AddrPortFrom(t.Dst, t.DstPort),
+				Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(t.Src, t.SrcPort), Remote: netip.AddrPortFrom(t.Dst, t.DstPort),
 			})
 		}
 	}

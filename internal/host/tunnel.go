@@ -16,7 +16,9 @@ import (
 type Carrier struct {
 	Tunnel string // its kind and interface: "wireguard wg0"
 	Proto  uint8  // of the packets that carry: 6, 17, or one without ports, such as 47
-	// Local and Remote are the ends; their ports are 0 where the protocol has none.
+	// Local and Remote are the ends; their ports are 0 where the protocol has none. The
+	// address of Remote is not valid if it is one of a program's clients, but not known
+	// which.
 	Local, Remote netip.AddrPort
 	// OneWay says that each end sends to the other's Local port, the same on both,
 	// from ports of its choice: the ways to and fro are no one connection.
@@ -57,10 +59,12 @@ func CarrierTo(device, kind string, peer netip.Addr) (c Carrier, found bool, err
 			c.Remote, found = vxlanRemote(link, peer, c.Remote)
 		}
 	}
-	if !found || err != nil {
+	switch {
+	case !found || err != nil:
 		return c, false, err
-	}
-	if c.Tunnel == "" {
+	case c.AnyPort: // of a program, whose socket tells all
+		return c, true, nil
+	case c.Tunnel == "":
 		c.Tunnel = kind + " " + device
 	}
 	return c.complete()

@@ -271,8 +271,9 @@ func TestCarrierOfAProgramsTunnelIsItsOnlyPeer(t *testing.T) {
 		t.Errorf("one client: %+v, %v", c, found)
 	}
 	send(lab.ClientAddr + ":40001")
-	if c, found := carrier(t, n.Server, "10.9.0.2"); found {
-		t.Errorf("two clients: %+v", c)
+	c, found = carrier(t, n.Server, "10.9.0.2")
+	if want := (Carrier{Tunnel: c.Tunnel, Proto: packet.ProtoUDP, Local: l, AnyPort: true}); !found || c != want {
+		t.Errorf("two clients: %+v, %v", c, found)
 	}
 }
 

@@ -141,10 +141,13 @@ func BuiltinProtocolName(number uint8) string {
 }
 
 // ProtocolName is the name of a protocol number, built in or of
-// /etc/protocols; "" if it has none.
+// /etc/protocols; "" if it has none. A nil DB is a new one.
 func (d *DB) ProtocolName(number uint8) string {
 	if name := BuiltinProtocolName(number); name != "" {
 		return name
+	}
+	if d == nil {
+		d = &DB{}
 	}
 	d.loadProtocols()
 	for i := range d.protocols {
