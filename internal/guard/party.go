@@ -90,10 +90,8 @@ func makeParty(s session.Session, t *tunnel) (*party, error) {
 		socket, found, err := host.FindSocket(s.Proto, s.Server, s.Client)
 		p.byRoot = found && err == nil && socket.UID == 0
 	}
-	if p.Client.Addr().IsValid() {
-		if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
-			return nil, err
-		}
+	if err := p.findWay(linked.Client.Addr(), linked.Server.Addr()); err != nil {
+		return nil, err
 	}
 	if hops, err := strconv.ParseUint(setting("net/ipv4/ip_default_ttl"), 10, 8); err == nil && p.family() == rule.IPv4 && t == nil {
 		p.hops = uint8(hops)
@@ -105,6 +103,9 @@ func makeParty(s session.Session, t *tunnel) (*party, error) {
 // findWay finds how the client is reached from the server's address, both as the
 // socket has them.
 func (p *party) findWay(client, server netip.Addr) error {
+	if p.isUntold() {
+		return p.findAnyWay()
+	}
 	back, ok, err := host.WayBy(client, server, p.mark())
 	if err != nil {
 		return err

@@ -55,6 +55,15 @@ func newTunnel(t *tunnel) (*party, error) {
 // isUntold reports whether it is not known from where the party's packets come.
 func (p *party) isUntold() bool { return p.tunnel != nil && !p.tunnel.Remote.Addr().IsValid() }
 
+// findAnyWay takes the way to most others for that of a client that is not known.
+func (p *party) findAnyWay() error {
+	way, found, err := host.WayToAnybody(p.Server.Addr())
+	if found && way.Interface != p.tunnel.carries.device {
+		p.device, p.back = way.Interface, way.Interface
+	}
+	return err
+}
+
 // leaveOut takes from a packet the client's address, in whose place words put one.
 func (p *party) leaveOut(k kind, o *packet.Packet) {
 	if k.isOut() {

@@ -63,7 +63,7 @@ func (c Carrier) forAnybody() (Carrier, bool, error) {
 		return c, false, nil
 	}
 	if a.IsUnspecified() {
-		way, found, err := WayTo(elsewhere, netip.Addr{})
+		way, found, err := WayToAnybody(a)
 		if !found || err != nil {
 			return c, false, err
 		}
@@ -72,9 +72,6 @@ func (c Carrier) forAnybody() (Carrier, bool, error) {
 	c.Local = netip.AddrPortFrom(a, c.Local.Port())
 	return c, a.IsValid(), nil
 }
-
-// elsewhere is an address that is nobody's (RFC 5737).
-var elsewhere = netip.AddrFrom4([4]byte{192, 0, 2, 1})
 
 // connectionsOf are the connections of sockets to other hosts.
 func connectionsOf(inodes []uint32) (list []Carrier, err error) {

@@ -61,6 +61,19 @@ func WayBy(to, from netip.Addr, mark uint32) (w Way, found bool, err error) {
 	return w, err == nil, err
 }
 
+// WayToAnybody is the way from one of this host's addresses to most others: that of
+// the default route.
+func WayToAnybody(from netip.Addr) (Way, bool, error) {
+	to := netip.AddrFrom4([4]byte{192, 0, 2, 1}) // nobody's, as the other: RFC 5737, RFC 9637
+	if from.Is6() {
+		to = netip.AddrFrom16([16]byte{0x3f, 0xff})
+	}
+	if from.IsUnspecified() {
+		from = netip.Addr{}
+	}
+	return WayTo(to, from)
+}
+
 // Owns reports whether an address is one of this network namespace's own.
 func Owns(a netip.Addr) (bool, error) {
 	index, err := zoneIndex(netip.AddrPortFrom(a, 0))

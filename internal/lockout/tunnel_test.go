@@ -175,3 +175,45 @@ func TestWhatCarriesAVXLANSessionIsGuarded(t *testing.T) {
 		{run: "iptables -A INPUT -i eth0 -p tcp -j DROP", want: obeyed},
 	})
 }
+
+// TestWhatCarriesAnOpenVPNSessionIsGuarded: a tun device is any program's, and only
+// its sockets tell what carries it.
+func TestWhatCarriesAnOpenVPNSessionIsGuarded(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("openvpn"); err != nil {
+		t.Skipf("needs openvpn: %v", err)
+	}
+	l := &tunnelled{Lab: sshlab.New(t)}
+	key := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command("openvpn", "--genkey", "secret", key).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	const options = " --dev tun0 --proto udp4 --cipher AES-256-CBC --verb 1 --secret "
+	for script, host := range map[string]*lab.Host{
+		"openvpn --port 1194 --ifconfig " + innerServer + " " + innerClient + options:                                   l.Server,
+		"openvpn --nobind --remote " + lab.ServerAddr + " 1194 --ifconfig " + innerClient + " " + innerServer + options: l.Client,
+	} {
+		c := host.Command("sh", "-c", "exec "+script+key)
+		c.Dir, c.Env = "/", sshlab.Env()
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lab.WaitFor(lab.LongWait, func() (bool, error) {
+		out, err := l.Client.RunShell("timeout 2 bash -c 'exec 3<>/dev/tcp/" + innerServer + "/22'")
+		return out.Code == 0, err
+	}); err != nil {
+		t.Fatalf("openvpn: %v", err)
+	}
+	session := "one of its clients -> 198.51.100.2:1194 udp, in by eth0, not known which: openvpn tun0, carries " + innerClient + ":"
+	known := "198.51.100.2:1194 udp, in by eth0, ESTABLISHED: openvpn tun0, carries " + innerClient + ":"
+	l.run(t, []tunnelCase{
+		{run: "iptables -A INPUT -p udp --dport 1194 -j DROP", names: []string{session, "-I INPUT -p udp -m udp --dport 1194 -j ACCEPT"}},
+		{setup: "iptables -A INPUT -i tun0 -j ACCEPT", run: "iptables -P INPUT DROP", names: []string{session, policy("INPUT, table filter")}},
+		{run: "iptables -A OUTPUT -p udp --sport 1194 -j DROP", names: []string{session, out}},
+		{run: "iptables -A INPUT -s 192.0.2.0/24 -j DROP", want: obeyed},
+		{run: "iptables -A INPUT -i eth0 -p tcp -j DROP", want: obeyed},
+		// From here on connection tracking tells who it is.
+		{setup: established, run: "iptables -A INPUT -s 203.0.113.0/24 -p udp -j DROP", names: []string{known, in}},
+	})
+}
