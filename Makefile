@@ -31,7 +31,8 @@ test: test-packages
 # of their services is started (policy-rc.d): Docker's would change the firewall.
 TEST_PROGRAMS := xtables-nft-multi:iptables nft:nftables strace:strace service:init-system-helpers \
 	unshare:util-linux ip:iproute2 bash:bash ipset:ipset \
-	sshd:openssh-server ssh:openssh-client sudo:sudo mosh-server:mosh script:bsdutils dropbear:dropbear-bin ufw:ufw fail2ban-server:fail2ban dockerd:docker.io
+	sshd:openssh-server ssh:openssh-client sudo:sudo mosh-server:mosh script:bsdutils dropbear:dropbear-bin ufw:ufw fail2ban-server:fail2ban dockerd:docker.io \
+	wireguard-go:wireguard-go wg:wireguard-tools openvpn:openvpn
 TEST_FILES := /etc/services:netbase
 
 test-packages:

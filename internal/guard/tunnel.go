@@ -156,13 +156,13 @@ func (t *tunnel) match(out bool, port uint16) []string {
 
 // what names packets of the tunnel that are lost.
 func (t *tunnel) what(k kind) string {
-	switch k {
-	case liveIn, liveOut:
-		return "packets of the tunnel " + t.Tunnel
-	case newIn, newGoesOn:
-		return "what begins the tunnel " + t.Tunnel + " anew"
+	switch {
+	case t.OneWay, k == liveIn, k == liveOut:
+		return "packets of " + t.Tunnel
+	case k == newIn, k == newGoesOn:
+		return "what begins " + t.Tunnel + " anew"
 	}
-	return "answers to what begins the tunnel " + t.Tunnel + " anew"
+	return "answers to what begins " + t.Tunnel + " anew"
 }
 
 // describe says what the tunnel is and whom it carries.

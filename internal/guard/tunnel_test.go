@@ -34,17 +34,17 @@ func TestTunnelsWithoutPortsAndOfUnknownClientsAreGuarded(t *testing.T) {
 		openvpn: {Tunnel: "openvpn tun0", Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(here, 1194), AnyPort: true},
 	}
 	for _, c := range []struct{ who, before, order, lost, first string }{
-		{gre, "", "iptables -A INPUT -p gre -j DROP", "packets of the tunnel gre gre1", "iptables -I INPUT -s 203.0.113.7/32 -p gre -j ACCEPT"},
-		{gre, "", "iptables -A OUTPUT -p 47 -j DROP", "packets of the tunnel gre gre1", "iptables -I OUTPUT -d 203.0.113.7/32 -p gre -j ACCEPT"},
-		{gre, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables -P INPUT DROP", "packets of the tunnel", "-p gre -j ACCEPT"},
-		{gre, "", "iptables -A INPUT -m conntrack --ctstate NEW -p gre -j DROP", "what begins the tunnel gre gre1 anew", "-p gre -j ACCEPT"},
+		{gre, "", "iptables -A INPUT -p gre -j DROP", "packets of gre gre1", "iptables -I INPUT -s 203.0.113.7/32 -p gre -j ACCEPT"},
+		{gre, "", "iptables -A OUTPUT -p 47 -j DROP", "packets of gre gre1", "iptables -I OUTPUT -d 203.0.113.7/32 -p gre -j ACCEPT"},
+		{gre, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables -P INPUT DROP", "packets of gre gre1", "-p gre -j ACCEPT"},
+		{gre, "", "iptables -A INPUT -m conntrack --ctstate NEW -p gre -j DROP", "what begins gre gre1 anew", "-p gre -j ACCEPT"},
 		{gre, "", "iptables -A INPUT -p udp -j DROP", "", ""},
 		{gre, "", "iptables -A INPUT -p gre -s 203.0.113.8 -j DROP", "", ""},
 		{gre, "", "iptables -A INPUT -p 4 -j DROP", "", ""},
 
-		{openvpn, "", "iptables -A INPUT -p udp --dport 1194 -j DROP", "what begins the tunnel openvpn tun0 anew", "iptables -I INPUT -p udp -m udp --dport 1194 -j ACCEPT"},
-		{openvpn, "", "iptables -A OUTPUT -p udp --sport 1194 -j DROP", "answers to what begins the tunnel openvpn tun0 anew", "iptables -I OUTPUT -p udp -m udp --sport 1194 -j ACCEPT"},
-		{openvpn, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables -P INPUT DROP", "what begins the tunnel", "--dport 1194"},
+		{openvpn, "", "iptables -A INPUT -p udp --dport 1194 -j DROP", "what begins openvpn tun0 anew", "iptables -I INPUT -p udp -m udp --dport 1194 -j ACCEPT"},
+		{openvpn, "", "iptables -A OUTPUT -p udp --sport 1194 -j DROP", "answers to what begins openvpn tun0 anew", "iptables -I OUTPUT -p udp -m udp --sport 1194 -j ACCEPT"},
+		{openvpn, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables -P INPUT DROP", "what begins openvpn tun0 anew", "--dport 1194"},
 		// Who it is may be among these, or not: nobody is bothered.
 		{openvpn, "", "iptables -A INPUT -p udp -s 192.0.2.0/24 -j DROP", "", ""},
 		{openvpn, "", "iptables -A INPUT -i eth0 -p udp -j DROP", "", ""},

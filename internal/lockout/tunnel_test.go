@@ -119,10 +119,10 @@ func TestWhatCarriesAWireGuardSessionIsGuarded(t *testing.T) {
 	carries := "wireguard wg0, carries " + innerClient + ":"
 	newWireGuard(t, lab.ServerAddr).run(t, []tunnelCase{
 		{run: "iptables -A INPUT -p udp --dport 51820 -j DROP", names: []string{
-			session, carries, "packets of the tunnel wireguard wg0", in, rule("1 of INPUT, table filter"), "-I INPUT -s 203.0.113.7/32 -p udp -m udp --dport 51820 -j ACCEPT"}},
+			session, carries, "packets of wireguard wg0", in, rule("1 of INPUT, table filter"), "-I INPUT -s 203.0.113.7/32 -p udp -m udp --dport 51820 -j ACCEPT"}},
 		{setup: "iptables -A INPUT -i wg0 -j ACCEPT", run: "iptables -P INPUT DROP", names: []string{session, carries, policy("INPUT, table filter")}},
 		{setup: "iptables -A INPUT -i wg0 -j ACCEPT; iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT",
-			run: "iptables -P INPUT DROP", names: []string{"what begins the tunnel wireguard wg0 anew", policy("INPUT, table filter")}},
+			run: "iptables -P INPUT DROP", names: []string{"what begins wireguard wg0 anew", policy("INPUT, table filter")}},
 		{run: "iptables -A OUTPUT -p udp --sport 51820 -j DROP", names: []string{session, out}},
 		{run: "iptables -t raw -A PREROUTING -i eth0 -p udp -j DROP", names: []string{session, in}},
 		{run: "iptables -A INPUT -i wg0 -p tcp --dport 22 -j DROP", names: []string{innerClient + ":", "22 tcp, in by wg0", in}},
