@@ -51,17 +51,28 @@ func parseStat(b []byte) (p process, ok bool) {
 	if open < 0 || end < open {
 		return p, false
 	}
-	p.comm = string(b[open+1 : end])
-	p.pid, ok = number(string(bytes.TrimSpace(b[:open])))
-	fields := strings.Fields(string(b[end+1:]))
-	if !ok || len(fields) < 5 {
-		return p, false
+	var parent, session, tty []byte
+	n := 0
+	for field := range bytes.FieldsSeq(b[end+1:]) { // of 50, which nobody else wants
+		switch n++; n {
+		case 2:
+			parent = field
+		case 4:
+			session = field
+		case 5:
+			tty = field
+		}
+		if tty != nil {
+			break
+		}
 	}
-	parent, ok1 := number(fields[1])
-	session, ok2 := number(fields[3])
-	tty, err := strconv.ParseInt(fields[4], 10, 32) // signed
-	p.parent, p.session, p.tty = parent, session, uint32(tty)
-	return p, ok1 && ok2 && err == nil
+	device, err := strconv.ParseInt(string(tty), 10, 32) // signed
+	var known [3]bool
+	p.pid, known[0] = number(string(bytes.TrimSpace(b[:open])))
+	p.parent, known[1] = number(string(parent))
+	p.session, known[2] = number(string(session))
+	p.tty, p.comm = uint32(device), string(b[open+1:end])
+	return p, known == [...]bool{true, true, true} && err == nil
 }
 
 // number reads a decimal number that is not negative.
@@ -74,19 +85,20 @@ func (f *finder) path(pid int, name string) string {
 	return f.proc + "/" + strconv.Itoa(pid) + "/" + name
 }
 
-// read reads the beginning of a short file of /proc/PID; empty for a process
-// that ended. os.ReadFile makes twice as many system calls.
-func (f *finder) read(buffer []byte, pid int, name string) []byte {
+// read reads the beginning of a short file of /proc/PID into the buffer, where it
+// stays until that is used again; empty for a process that ended. os.ReadFile
+// makes twice as many system calls.
+func (f *finder) read(pid int, name string) []byte {
 	fd, err := unix.Open(f.path(pid, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
-	n, err := unix.Read(fd, buffer)
+	n, err := unix.Read(fd, f.buffer[:])
 	if err != nil {
 		return nil
 	}
-	return buffer[:n]
+	return f.buffer[:n]
 }
 
 // process reads a process; false for one that ended.
@@ -94,8 +106,7 @@ func (f *finder) process(pid int) (process, bool) {
 	if p, ok := f.processes[pid]; ok || pid == 0 { // 0 is the kernel, or beyond this PID namespace
 		return p, ok
 	}
-	var buffer [1024]byte
-	p, ok := parseStat(f.read(buffer[:], pid, "stat"))
+	p, ok := parseStat(f.read(pid, "stat"))
 	if ok {
 		f.processes[pid] = p
 	}

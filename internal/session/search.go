@@ -1,9 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // finder looks for sessions in processes.
@@ -18,6 +18,9 @@ type finder struct {
 	followed  map[netip.AddrPort]bool
 	err       error
 	sockets   sockets
+	// buffer is where the kernel writes. There is one, since a page that was not
+	// touched before costs as much as ten system calls.
+	buffer [4096]byte
 }
 
 func newFinder(c Caller) *finder {
@@ -141,14 +144,12 @@ const noAuditSession = "4294967295"
 
 // login reads the mark of a process, see proc_pid_sessionid(5) and cgroups(7).
 func (f *finder) login(pid int) (m mark) {
-	var buffer [4096]byte
-	if m.audit = strings.TrimSpace(string(f.read(buffer[:], pid, "sessionid"))); m.audit == noAuditSession {
+	if m.audit = string(bytes.TrimSpace(f.read(pid, "sessionid"))); m.audit == noAuditSession {
 		m.audit = ""
 	}
-	cgroup := string(f.read(buffer[:], pid, "cgroup"))
-	for path := range strings.FieldsFuncSeq(cgroup, func(r rune) bool { return r == '/' || r == '\n' }) {
-		if strings.HasPrefix(path, "session-") && strings.HasSuffix(path, ".scope") {
-			m.scope = path
+	for path := range bytes.FieldsFuncSeq(f.read(pid, "cgroup"), func(r rune) bool { return r == '/' || r == '\n' }) {
+		if bytes.HasPrefix(path, []byte("session-")) && bytes.HasSuffix(path, []byte(".scope")) {
+			m.scope = string(path)
 		}
 	}
 	return m

@@ -2,7 +2,9 @@ package session
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"iter"
 	"net"
 	"net/netip"
 	"os"
@@ -105,21 +107,36 @@ func (f *finder) links(pid int) (list []link) {
 		return nil
 	}
 	defer unix.Close(dir)
-	var names []string
-	buffer := make([]byte, 16<<10)
 	for {
-		n, err := unix.ReadDirent(dir, buffer)
+		n, err := unix.ReadDirent(dir, f.buffer[:])
 		if err != nil || n <= 0 {
 			return list
 		}
-		_, _, names = unix.ParseDirent(buffer[:n], -1, names[:0])
-		for _, name := range names {
+		for name := range direntNames(f.buffer[:n]) {
 			l, isSocket, err := readLink(dir, name)
 			if err == unix.EACCES { // no process tells of one of its files only
 				return nil
 			}
 			if isSocket {
 				list = append(list, l)
+			}
+		}
+	}
+}
+
+// direntNames gives the names in what getdents64(2) wrote, but for "." and "..".
+func direntNames(b []byte) iter.Seq[string] {
+	const lengthAt, nameAt = 16, 19
+	return func(yield func(string) bool) {
+		for len(b) > nameAt {
+			size := int(binary.NativeEndian.Uint16(b[lengthAt:]))
+			if size <= nameAt || size > len(b) {
+				return
+			}
+			name, _, _ := bytes.Cut(b[nameAt:size], []byte{0})
+			b = b[size:]
+			if s := string(name); s != "." && s != ".." && !yield(s) {
+				return
 			}
 		}
 	}

@@ -1,9 +1,12 @@
 package session
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // searchInput looks at who is at the other end of the standard input of a process
@@ -34,10 +37,12 @@ func (f *finder) inputs(pid int) (list []string) {
 			break
 		}
 		parent, _ := f.process(p.parent)
-		input, err := os.Readlink(f.path(pid, "fd/0"))
-		isGiven := isManager(parent) && (strings.HasPrefix(input, "socket:[") || strings.HasPrefix(input, "pipe:["))
-		if err == nil && (isGiven || strings.HasPrefix(input, terminals)) && !slices.Contains(list, input) {
-			list = append(list, input)
+		var buffer [64]byte // of longer names, which are files, the beginning
+		n, _ := unix.Readlinkat(unix.AT_FDCWD, f.path(pid, "fd/0"), buffer[:])
+		input := buffer[:max(n, 0)]
+		isGiven := isManager(parent) && (bytes.HasPrefix(input, []byte("socket:[")) || bytes.HasPrefix(input, []byte("pipe:[")))
+		if (isGiven || bytes.HasPrefix(input, []byte(terminals))) && !slices.Contains(list, string(input)) {
+			list = append(list, string(input))
 		}
 		pid = p.parent
 	}
@@ -62,8 +67,7 @@ func (f *finder) serves(pid int, inputs []string) bool {
 		if err != nil || to != "/dev/ptmx" && to != "/dev/pts/ptmx" {
 			continue
 		}
-		var buffer [512]byte
-		info := strings.Fields(string(f.read(buffer[:], pid, "fdinfo/"+e.Name())))
+		info := strings.Fields(string(f.read(pid, "fdinfo/"+e.Name())))
 		if at := slices.Index(info, "tty-index:"); at >= 0 && at+1 < len(info) && slices.Contains(inputs, terminals+info[at+1]) {
 			return true
 		}
