@@ -87,10 +87,16 @@ func (p *party) mark() uint32 {
 // freshPort is the port from which new connections are tried first. The other end of
 // a tunnel comes back from its own.
 func (p *party) freshPort() uint16 {
-	if p.tunnel != nil && !p.tunnel.AnyPort {
+	if p.tunnel != nil && (p.dials() || !p.tunnel.AnyPort) {
 		return p.From.Port()
 	}
 	return question.FreePort
+}
+
+// dials reports whether this host begins the tunnel anew; not, whatever it can, if the
+// other end has.
+func (p *party) dials() bool {
+	return p.tunnel != nil && p.tunnel.Dials && (len(p.tracked) == 0 || !p.tracked[0].Reply)
 }
 
 // words describe a packet for question.Parse.
@@ -114,14 +120,18 @@ func (p *party) words(from, to netip.AddrPort, flags string) string {
 func (p *party) tunnelAsks() *asks {
 	list := &asks{}
 	switch {
-	case p.tunnel == nil || hasPorts(p.Proto) && !p.tunnel.OneWay:
+	case p.tunnel == nil || hasPorts(p.Proto) && !p.tunnel.OneWay && !p.dials():
 		return nil
 	case p.tunnel.OneWay:
 		list.rest = []*ask{p.oneWay(newIn, p.From, p.Wire), p.oneWay(newOut, p.Server, p.Client)}
 	default:
-		list.live = []*ask{p.segment(liveIn, ""), p.segment(liveOut, "")}
+		list.live = []*ask{p.segment(liveIn, flagsData), p.segment(liveOut, flagsData)}
 		list.begun = []*ask{list.live[1], list.live[0]}
-		list.fresh = []*ask{p.segment(newIn, ""), p.segment(newOut, "")}
+		list.fresh = []*ask{p.segment(newIn, flagsSYN), p.segment(newOut, flagsSYNACK)}
+		if p.dials() {
+			list.live = list.begun // what it refuses first is known once this host has sent
+			list.fresh = []*ask{p.segment(newOut, flagsSYN), p.segment(newIn, flagsSYNACK), p.segment(newOut, flagsData)}
+		}
 	}
 	if p.discovers {
 		list.rest = append(list.rest, p.discoveries()...)
@@ -157,7 +167,7 @@ func (t *tunnel) match(out bool, port uint16) []string {
 // what names packets of the tunnel that are lost.
 func (t *tunnel) what(k kind) string {
 	switch {
-	case t.OneWay, k == liveIn, k == liveOut:
+	case t.OneWay, t.Dials, k == liveIn, k == liveOut:
 		return "packets of " + t.Tunnel
 	case k == newIn, k == newGoesOn:
 		return "what begins " + t.Tunnel + " anew"

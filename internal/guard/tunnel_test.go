@@ -28,10 +28,12 @@ func TestTunnelsWithoutPortsAndOfUnknownClientsAreGuarded(t *testing.T) {
 		gre     = "203.0.113.7 -> 198.51.100.2 protocol 47, in by eth0"
 		openvpn = "one of its clients -> 198.51.100.2:1194 udp, not known which: openvpn tun0, carries 203.0.113.7:50522"
 	)
+	const dialled = "203.0.113.7:51820 -> 198.51.100.2:40000 udp, in by eth0, not tracked yet: wireguard wg0"
 	here := netip.MustParseAddr(lab.ServerAddr)
 	carriers := map[string]host.Carrier{
 		gre:     {Tunnel: "gre gre1", Proto: packet.ProtoGRE, Local: netip.AddrPortFrom(here, 0), Remote: netip.AddrPortFrom(overIPv4.Client.Addr(), 0)},
 		openvpn: {Tunnel: "openvpn tun0", Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(here, 1194), AnyPort: true},
+		dialled: {Tunnel: "wireguard wg0", Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(here, 40000), Remote: netip.AddrPortFrom(overIPv4.Client.Addr(), 51820), Dials: true},
 	}
 	for _, c := range []struct{ who, before, order, lost, first string }{
 		{gre, "", "iptables -A INPUT -p gre -j DROP", "packets of gre gre1", "iptables -I INPUT -s 203.0.113.7/32 -p gre -j ACCEPT"},
@@ -50,6 +52,12 @@ func TestTunnelsWithoutPortsAndOfUnknownClientsAreGuarded(t *testing.T) {
 		{openvpn, "", "iptables -A INPUT -i eth0 -p udp -j DROP", "", ""},
 		{openvpn, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT;iptables -A INPUT -s 203.0.113.0/24 -j ACCEPT", "iptables -P INPUT DROP", "", ""},
 		{openvpn, "", "iptables -A INPUT -p udp --dport 53 -j DROP", "", ""},
+
+		// It answers by itself to what this host begins.
+		{dialled, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT;iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "iptables -P INPUT DROP", "", ""},
+		{gre, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT;iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "iptables -P INPUT DROP", "what begins gre gre1 anew", "-p gre -j ACCEPT"},
+		{dialled, "iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables -P INPUT DROP", "packets of wireguard wg0", "iptables -I INPUT -s 203.0.113.7/32 -p udp -m udp --dport 40000 -j ACCEPT"},
+		{dialled, "", "iptables -A OUTPUT -p udp --dport 51820 -j DROP", "packets of wireguard wg0", "-I OUTPUT"},
 	} {
 		t.Run(c.order, func(t *testing.T) {
 			t.Parallel()
@@ -80,5 +88,37 @@ func TestTunnelsWithoutPortsAndOfUnknownClientsAreGuarded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTunnelWithinATunnelIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, overIPv4)
+	out, err := s.Server.RunShell("ip link add outer type vxlan id 1 remote 203.0.113.7 dstport 4789 dev eth0; ip addr add fd00::1/64 dev outer nodad; ip link set outer up\n" +
+		"ip link add inner type vxlan id 2 local fd00::1 remote fd00::2 dstport 8472; ip addr add 10.9.0.1/24 dev inner; ip link set inner up")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Code != 0 {
+		t.Skipf("the kernel has no VXLAN: %s", out.Stderr)
+	}
+	session := overIPv4
+	session.Client, session.Server = netip.MustParseAddrPort("10.9.0.2:50522"), netip.MustParseAddrPort("10.9.0.1:22")
+	var found []string
+	err = s.Server.Do(func() error {
+		p, err := newParty(session)
+		if err != nil {
+			return err
+		}
+		list, err := carriers(p)
+		for _, q := range list {
+			found = append(found, q.family().Program()+" "+q.describe())
+		}
+		return err
+	})
+	want := "ip6tables fd00::2 -> [fd00::1]:8472 udp, in by outer, each way by itself: vxlan inner, carries 10.9.0.2:50522 -> 10.9.0.1:22 tcp\n" +
+		"iptables 203.0.113.7 -> 198.51.100.2:4789 udp, in by eth0, each way by itself: vxlan outer, carries vxlan inner"
+	if got := strings.Join(found, "\n"); err != nil || got != want {
+		t.Errorf("%v\n%s", err, got)
 	}
 }

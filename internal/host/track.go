@@ -200,6 +200,11 @@ func innermost(attrs []byte, outer, inner uint16, each func(kind uint16, v []byt
 // TrackedTo lists the tracked connections whose first packet came to a local
 // port, of both families. It reads the whole table.
 func TrackedTo(proto uint8, port uint16) (list []Tracked, err error) {
+	return trackedBy(func(c *packet.Connection) bool { return c.ReplyTuple.Proto == proto && c.ReplyTuple.SrcPort == port })
+}
+
+// trackedBy lists the tracked connections of both families that are wanted.
+func trackedBy(wanted func(*packet.Connection) bool) (list []Tracked, err error) {
 	messages, err := whole(func() ([][]byte, error) {
 		return conntrackRequest(unix.NLM_F_DUMP, unix.AF_UNSPEC).Execute(unix.NETLINK_NETFILTER, 0)
 	})
@@ -214,7 +219,7 @@ func TrackedTo(proto uint8, port uint16) (list []Tracked, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.ReplyTuple.Proto == proto && c.ReplyTuple.SrcPort == port {
+		if wanted(&c) {
 			t := Tracked{Connection: c, Known: known}
 			t.seenFrom(false)
 			list = append(list, t)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,7 @@ func programCarrier(device string) (c Carrier, found bool, err error) {
 		return c, false, err
 	}
 	list := connected
+	dialled := len(open) == 1 && isEphemeral(open[0].Port)
 	switch {
 	case len(open) == 1 && len(connected) == 0:
 		if list, err = clientsOf(open[0].Port); err != nil {
@@ -48,11 +50,14 @@ func programCarrier(device string) (c Carrier, found bool, err error) {
 			c.Remote = netip.AddrPort{}
 		}
 	}
-	c.AnyPort, c.Tunnel = true, strings.TrimSpace(program+" "+device)
-	if !c.Remote.IsValid() {
-		return c.forAnybody()
+	c.AnyPort, c.Tunnel = !c.Dials, strings.TrimSpace(program+" "+device)
+	switch {
+	case c.Remote.IsValid():
+		return c, true, nil
+	case dialled || c.Dials: // it goes to others, and nobody comes to it
+		return c, false, nil
 	}
-	return c, true, nil
+	return c.forAnybody()
 }
 
 // forAnybody gives a carrier whose other end is not known this host's address: that by
@@ -82,7 +87,11 @@ func connectionsOf(inodes []uint32) (list []Carrier, err error) {
 		}
 		for _, s := range all {
 			if slices.Contains(inodes, s.Inode) && !s.Remote.Addr().IsLoopback() {
-				list = append(list, Carrier{Proto: proto, Local: s.Local, Remote: s.Remote})
+				_, served, err := Listens(proto, s.Local)
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, Carrier{Proto: proto, Local: s.Local, Remote: s.Remote, Dials: !served})
 			}
 		}
 	}
@@ -105,17 +114,39 @@ func openUDP(inodes []uint32) (list []Listener, err error) {
 	return list, nil
 }
 
-// clientsOf are those who have sent to a UDP port, as far as they are tracked.
+// clientsOf are those who have sent to a UDP port, and those to whom it has sent
+// first, as far as they are tracked.
 func clientsOf(port uint16) (list []Carrier, err error) {
-	tracked, err := TrackedTo(packet.ProtoUDP, port)
+	tracked, err := trackedBy(func(c *packet.Connection) bool {
+		return c.Original.Proto == packet.ProtoUDP && (c.ReplyTuple.SrcPort == port || c.Original.SrcPort == port)
+	})
 	for i := range tracked {
-		if t := &tracked[i].Connection.ReplyTuple; !t.Dst.IsLoopback() {
-			list = append(list, Carrier{
-				Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(t.Src, t.SrcPort), Remote: netip.AddrPortFrom(t.Dst, t.DstPort),
-			})
+		t, dials := tracked[i].Connection.ReplyTuple, false
+		if t.SrcPort != port {
+			o := tracked[i].Connection.Original
+			t, dials = packet.Tuple{Src: o.Src, SrcPort: o.SrcPort, Dst: o.Dst, DstPort: o.DstPort}, true
 		}
+		if own, err := Owns(t.Src); err != nil || !own || t.Dst.IsLoopback() { // another host's port of that number
+			continue
+		}
+		list = append(list, Carrier{
+			Proto: packet.ProtoUDP, Local: netip.AddrPortFrom(t.Src, t.SrcPort), Remote: netip.AddrPortFrom(t.Dst, t.DstPort), Dials: dials,
+		})
 	}
 	return list, err
+}
+
+// isEphemeral reports whether a port may be one that the kernel has given to a
+// socket that asked for none.
+func isEphemeral(port uint16) bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	fields := strings.Fields(string(b))
+	if err != nil || len(fields) != 2 {
+		return false
+	}
+	first, err1 := strconv.Atoi(fields[0])
+	last, err2 := strconv.Atoi(fields[1])
+	return err1 == nil && err2 == nil && int(port) >= first && int(port) <= last
 }
 
 // socketsOfTun are the sockets, by inode, of the process that holds a tun device, and

@@ -25,6 +25,9 @@ type Carrier struct {
 	OneWay bool
 	// AnyPort says that the other end comes back from another port.
 	AnyPort bool
+	// Dials says that this host begins by itself, and anew when it is cut off: the other
+	// end need not be able to.
+	Dials bool
 	// Mark is that of the packets that this host sends, by which they may be routed;
 	// 0 for none.
 	Mark uint32
@@ -62,7 +65,7 @@ func CarrierTo(device, kind string, peer netip.Addr) (c Carrier, found bool, err
 	switch {
 	case !found || err != nil:
 		return c, false, err
-	case c.AnyPort: // of a program, whose socket tells all
+	case kind == "tun" && c.Local.Addr().IsValid(): // of a program, whose socket tells all
 		return c, true, nil
 	case c.Tunnel == "":
 		c.Tunnel = kind + " " + device

@@ -131,6 +131,7 @@ func wgPeer(key byte, endpoint []byte, allowed ...string) *nl.RtAttr {
 	p.AddRtAttr(wgPeerKey, []byte(strings.Repeat(string(rune(key)), 32)))
 	if endpoint != nil {
 		p.AddRtAttr(wgPeerEndpoint, endpoint)
+		p.AddRtAttr(wgPeerKeeps, nl.Uint16Attr(uint16(key-'a')))
 	}
 	list := nl.NewRtAttr(wgPeerAllowed|unix.NLA_F_NESTED, nil)
 	for _, text := range allowed {
@@ -183,7 +184,7 @@ func TestAnswerOfTheKernelsWireGuardIsRead(t *testing.T) {
 		"10.9.0.3": "", // it has not come yet
 	} {
 		c, found := w.carrier("wg0", netip.MustParseAddr(inner))
-		if found != (remote != "") || found && c.Remote.String() != remote || c.Local.Port() != 51820 || c.Mark != 0xca6c || c.Tunnel != "wireguard wg0" {
+		if found != (remote != "") || found && c.Remote.String() != remote || c.Local.Port() != 51820 || c.Mark != 0xca6c || found && c.Dials == (remote == "203.0.113.1:1000") || c.Tunnel != "wireguard wg0" {
 			t.Errorf("%s: %+v, %v", inner, c, found)
 		}
 	}
@@ -196,11 +197,11 @@ func TestAnswerOfTheKernelsWireGuardIsRead(t *testing.T) {
 func TestAnswerOfAWireGuardProgramIsRead(t *testing.T) {
 	t.Parallel()
 	w, err := readWireGuard(strings.NewReader("private_key=00\nlisten_port=51820\nfwmark=7\npublic_key=aa\nendpoint=[::ffff:203.0.113.7]:40000\n" +
-		"allowed_ip=10.9.0.2/32\nallowed_ip=fd00::/64\npublic_key=bb\nallowed_ip=0.0.0.0/0\nerrno=0\n\nafter=the end\n"))
+		"persistent_keepalive_interval=25\nallowed_ip=10.9.0.2/32\nallowed_ip=fd00::/64\npublic_key=bb\nallowed_ip=0.0.0.0/0\nerrno=0\n\nafter=the end\n"))
 	if err != nil || len(w.peers) != 2 {
 		t.Fatalf("%+v, %v", w, err)
 	}
-	want := Carrier{Tunnel: "wireguard wg0", Proto: packet.ProtoUDP, Mark: 7,
+	want := Carrier{Tunnel: "wireguard wg0", Proto: packet.ProtoUDP, Mark: 7, Dials: true,
 		Local: netip.AddrPortFrom(netip.Addr{}, 51820), Remote: netip.MustParseAddrPort("203.0.113.7:40000")}
 	if c, found := w.carrier("wg0", netip.MustParseAddr("10.9.0.2")); !found || c != want {
 		t.Errorf("%+v, %v", c, found)
@@ -274,6 +275,61 @@ func TestCarrierOfAProgramsTunnelIsItsOnlyPeer(t *testing.T) {
 	c, found = carrier(t, n.Server, "10.9.0.2")
 	if want := (Carrier{Tunnel: c.Tunnel, Proto: packet.ProtoUDP, Local: l, AnyPort: true}); !found || c != want {
 		t.Errorf("two clients: %+v, %v", c, found)
+	}
+	conn.Close()
+
+	if err := n.Client.Echo("tcp 1195 udp 1195"); err != nil {
+		t.Fatal(err)
+	}
+	for proto, network := range map[uint8]string{packet.ProtoTCP: "tcp", packet.ProtoUDP: "udp"} {
+		var out net.Conn
+		if err := n.Server.Do(func() (err error) { out, err = net.Dial(network, lab.ClientAddr+":1195"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		c, found = carrier(t, n.Server, "10.9.0.2")
+		l, r = ends(out.LocalAddr().String(), lab.ClientAddr+":1195")
+		if want := (Carrier{Tunnel: c.Tunnel, Proto: proto, Local: l, Remote: r, Dials: true}); !found || c != want {
+			t.Errorf("by %s to a server: %+v, %v", network, c, found)
+		}
+		out.Close()
+	}
+	// As OpenVPN does it, with a socket that is not connected.
+	if err := n.Server.Do(func() (err error) { conn, err = net.ListenUDP("udp4", nil); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if c, found := carrier(t, n.Server, "10.9.0.2"); found {
+		t.Errorf("a port of the kernel's choice, which nobody can know: %+v", c)
+	}
+	if _, err := conn.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.ParseIP(lab.ClientAddr), Port: 1195}); err != nil {
+		t.Fatal(err)
+	}
+	c, found = carrier(t, n.Server, "10.9.0.2")
+	l, r = ends(fmt.Sprintf("%s:%d", lab.ServerAddr, conn.LocalAddr().(*net.UDPAddr).Port), lab.ClientAddr+":1195")
+	if want := (Carrier{Tunnel: c.Tunnel, Proto: packet.ProtoUDP, Local: l, Remote: r, Dials: true}); !found || c != want {
+		t.Errorf("to a server: %+v, %v", c, found)
+	}
+}
+
+// Protocols without ports are tracked, too.
+func TestTrackedTunnelIsFound(t *testing.T) {
+	t.Parallel()
+	n := lab.NewPair(t)
+	sh(t, n.Server, "iptables-nft -A INPUT -m conntrack --ctstate INVALID -j DROP")
+	client, server := netip.AddrPortFrom(netip.MustParseAddr(lab.ClientAddr), 0), netip.AddrPortFrom(netip.MustParseAddr(lab.ServerAddr), 0)
+	for _, proto := range []uint8{ipInIP, ip6InIP, packet.ProtoGRE} {
+		n.Client.Send(lab.Packet{Proto: proto, Src: client, Dst: server, Payload: make([]byte, 40)})
+		err := lab.WaitFor(lab.LongWait, func() (found bool, err error) {
+			err = n.Server.Do(func() (err error) {
+				got, ok, err := Track(proto, server, client, 0)
+				found = ok && got.Reply && got.Connection.State == packet.Established
+				return err
+			})
+			return found, err
+		})
+		if err != nil {
+			t.Errorf("protocol %d: %v", proto, err)
+		}
 	}
 }
 

@@ -82,3 +82,23 @@ func TestOwnAddressesAreKnown(t *testing.T) {
 		}
 	}
 }
+
+// A tunnel's own packets are kept out of it by their mark, as wg-quick(8) does.
+func TestWayOfAMarkIsTheKernels(t *testing.T) {
+	t.Parallel()
+	n := lab.NewRouted(t)
+	sh(t, n.Server, "ip link add p2p type veth peer name far; ip link set far up; ip addr add 10.9.0.1/24 dev p2p; ip link set p2p up; "+
+		"ip route add default dev p2p table 100; ip rule add not fwmark 7 lookup 100")
+	for mark, want := range map[uint32]string{0: "p2p", 8: "p2p", 7: "eth0"} {
+		err := n.Server.Do(func() error {
+			w, found, err := WayBy(netip.MustParseAddr(lab.ClientAddr), netip.Addr{}, mark)
+			if !found || w.Interface != want {
+				t.Errorf("mark %d: %+v, %v", mark, w, found)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type wireGuard struct {
 type wireGuardPeer struct {
 	key      string
 	endpoint netip.AddrPort // not valid: not known yet
+	keeps    bool           // this end sends to it every few seconds (persistent keepalive)
 	allowed  []netip.Prefix
 }
 
@@ -49,7 +50,7 @@ func (w *wireGuard) carrier(device string, inner netip.Addr) (c Carrier, found b
 	for i := range w.peers {
 		for _, n := range w.peers[i].allowed {
 			if n.Contains(inner) && n.Bits() > longest {
-				longest, c.Remote = n.Bits(), w.peers[i].endpoint
+				longest, c.Remote, c.Dials = n.Bits(), w.peers[i].endpoint, w.peers[i].keeps
 			}
 		}
 	}
@@ -70,6 +71,7 @@ const (
 
 	wgPeerKey      = 1
 	wgPeerEndpoint = 4
+	wgPeerKeeps    = 5 // WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, seconds
 	wgPeerAllowed  = 9
 
 	wgAllowedAddr = 2
@@ -132,6 +134,8 @@ func (w *wireGuard) addPeer(attrs []byte) error {
 			p.key = string(v)
 		case wgPeerEndpoint:
 			p.endpoint = socketAddress(v)
+		case wgPeerKeeps:
+			p.keeps = len(v) >= 2 && binary.NativeEndian.Uint16(v) != 0
 		case wgPeerAllowed:
 			return eachAttr(v, func(_ uint16, one []byte) error {
 				n, err := allowedIP(one)
@@ -241,6 +245,8 @@ func readWireGuard(r io.Reader) (w wireGuard, err error) {
 		case key == "endpoint":
 			a, _ := netip.ParseAddrPort(value)
 			w.peers[last].endpoint = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		case key == "persistent_keepalive_interval":
+			w.peers[last].keeps = value != "0"
 		case key == "allowed_ip":
 			n, err := netip.ParsePrefix(value)
 			if err != nil {
