@@ -94,7 +94,7 @@ func (f *finder) read(pid int, name string) []byte {
 		return nil
 	}
 	defer unix.Close(fd)
-	n, err := unix.Read(fd, f.buffer[:])
+	n, err := unix.Read(fd, f.room())
 	if err != nil {
 		return nil
 	}

@@ -20,11 +20,19 @@ type finder struct {
 	sockets   sockets
 	// buffer is where the kernel writes. There is one, since a page that was not
 	// touched before costs as much as ten system calls.
-	buffer [4096]byte
+	buffer []byte
 }
 
 func newFinder(c Caller) *finder {
 	return &finder{proc: c.Proc, caller: c.PID, processes: map[int]process{}, looked: map[int]bool{}, followed: map[netip.AddrPort]bool{}, sockets: newSockets()}
+}
+
+// room gives the buffer.
+func (f *finder) room() []byte {
+	if f.buffer == nil {
+		f.buffer = make([]byte, 4096)
+	}
+	return f.buffer
 }
 
 // maxDepth bounds walks up the tree of processes, which may change while they

@@ -108,7 +108,7 @@ func (f *finder) links(pid int) (list []link) {
 	}
 	defer unix.Close(dir)
 	for {
-		n, err := unix.ReadDirent(dir, f.buffer[:])
+		n, err := unix.ReadDirent(dir, f.room())
 		if err != nil || n <= 0 {
 			return list
 		}
