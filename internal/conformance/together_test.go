@@ -14,7 +14,7 @@ const togetherMost = 100
 func each() bool { return os.Getenv("MOAT_CONFORMANCE_EACH") != "" }
 
 // divide parts the lines of one file: those that run by themselves, because they must be refused or are the sample, and the good ones,
-// which run together, the sample among them. The sample is each program's first good line of a file and then every tenth.
+// which run together, the sample among them. The sample is each program's first good line of a file and then every 25th.
 func divide(rules []ruleLine) (alone, good []ruleLine) {
 	count := map[string]int{}
 	for _, r := range rules {
