@@ -1,6 +1,7 @@
 package host
 
 import (
+	"iter"
 	"net/netip"
 	"os"
 	"slices"
@@ -17,18 +18,26 @@ import (
 // who sends to that. Which of several clients is behind an address only the program
 // knows.
 func programCarrier(device string) (c Carrier, found bool, err error) {
-	inodes, program := socketsOfTun(device)
-	if len(inodes) == 0 {
-		return c, false, nil
+	// Other namespaces have interfaces of the same name, whose programs have no
+	// socket here.
+	for h := range holdersOfTun(device) {
+		connected, err := connectionsOf(h.inodes)
+		if err != nil {
+			return c, false, err
+		}
+		open, err := openUDP(h.inodes)
+		if err != nil {
+			return c, false, err
+		}
+		if len(connected)+len(open) > 0 {
+			return carrierBy(strings.TrimSpace(h.program+" "+device), connected, open)
+		}
 	}
-	connected, err := connectionsOf(inodes)
-	if err != nil {
-		return c, false, err
-	}
-	open, err := openUDP(inodes)
-	if err != nil {
-		return c, false, err
-	}
+	return c, false, nil
+}
+
+// carrierBy is which of a program's sockets of this namespace carries its tunnel.
+func carrierBy(tunnel string, connected []Carrier, open []Listener) (c Carrier, found bool, err error) {
 	list := connected
 	dialled := len(open) == 1 && isEphemeral(open[0].Port)
 	switch {
@@ -50,7 +59,7 @@ func programCarrier(device string) (c Carrier, found bool, err error) {
 			c.Remote = netip.AddrPort{}
 		}
 	}
-	c.AnyPort, c.Tunnel = !c.Dials, strings.TrimSpace(program+" "+device)
+	c.AnyPort, c.Tunnel = !c.Dials, tunnel
 	switch {
 	case c.Remote.IsValid():
 		return c, true, nil
@@ -149,20 +158,32 @@ func isEphemeral(port uint16) bool {
 	return err1 == nil && err2 == nil && int(port) >= first && int(port) <= last
 }
 
-// socketsOfTun are the sockets, by inode, of the process that holds a tun device, and
-// its name.
-func socketsOfTun(device string) (inodes []uint32, program string) {
-	processes, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, ""
-	}
-	for _, p := range processes {
-		if name := p.Name(); name[0] >= '0' && name[0] <= '9' && holdsTun("/proc/"+name, device) {
-			eachSocket("/proc/"+name+"/fd", func(inode uint32) { inodes = append(inodes, inode) })
-			return inodes, programName(name)
+// tunHolder is a process that holds a tun device, and its sockets by inode.
+type tunHolder struct {
+	program string
+	inodes  []uint32
+}
+
+// holdersOfTun finds the processes that hold a tun device of a name, in any network
+// namespace.
+func holdersOfTun(device string) iter.Seq[tunHolder] {
+	return func(yield func(tunHolder) bool) {
+		processes, err := os.ReadDir("/proc")
+		if err != nil {
+			return
+		}
+		for _, p := range processes {
+			name := p.Name()
+			if name[0] < '0' || name[0] > '9' || !holdsTun("/proc/"+name, device) {
+				continue
+			}
+			h := tunHolder{program: programName(name)}
+			eachSocket("/proc/"+name+"/fd", func(inode uint32) { h.inodes = append(h.inodes, inode) })
+			if !yield(h) {
+				return
+			}
 		}
 	}
-	return nil, ""
 }
 
 // holdsTun looks for a descriptor of /dev/net/tun. What the kernel tells of it, see

@@ -189,11 +189,14 @@ func TestWhatCarriesAnOpenVPNSessionIsGuarded(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	const options = " --dev tun0 --proto udp4 --cipher AES-256-CBC --verb 1 --secret "
-	for script, host := range map[string]*lab.Host{
-		"openvpn --port 1194 --ifconfig " + innerServer + " " + innerClient + options:                                   l.Server,
-		"openvpn --nobind --remote " + lab.ServerAddr + " 1194 --ifconfig " + innerClient + " " + innerServer + options: l.Client,
+	for _, end := range []struct { // the client first, whose tun0 is not the server's
+		host   *lab.Host
+		script string
+	}{
+		{l.Client, "openvpn --nobind --remote " + lab.ServerAddr + " 1194 --ifconfig " + innerClient + " " + innerServer + options},
+		{l.Server, "openvpn --port 1194 --ifconfig " + innerServer + " " + innerClient + options},
 	} {
-		c := host.Command("sh", "-c", "exec "+script+key)
+		c := end.host.Command("sh", "-c", "exec "+end.script+key)
 		c.Dir, c.Env = "/", sshlab.Env()
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
