@@ -39,8 +39,13 @@ var usualPorts = [...]ports{{32768, 60999}, {49152, 65535}}
 var unusual = ports{1024, 32767}
 
 // A change is refused if it takes more than one in fewLost ports out of a run that
-// the client's system chooses from. What it takes less is a warning.
-const fewLost = 10
+// the client's system chooses from. What it takes less is a warning, and nothing at
+// all if it is not one in hardlyLost: a block of the ports of some worm, which
+// costs one login in thousands its first try.
+const (
+	fewLost    = 10
+	hardlyLost = 100
+)
 
 // Runs of client ports that are tried for one party, and for one of many.
 const (
@@ -238,14 +243,15 @@ func (p *party) rangesOf() []ports {
 	return list
 }
 
-// isMuch reports whether a client that has lost ports may well find no other.
-func (p *party) isMuch(lost []ports) bool {
+// misses reports whether more than one in so many ports that the client's system
+// chooses from is among those that are lost.
+func (p *party) misses(oneIn int, lost []ports) bool {
 	for _, usual := range p.rangesOf() {
 		n := 0
 		for _, r := range lost {
 			n += r.common(usual)
 		}
-		if n*fewLost > int(usual.last-usual.first)+1 {
+		if n*oneIn > int(usual.last-usual.first)+1 {
 			return true
 		}
 	}
@@ -303,7 +309,7 @@ func portText(runs []ports) string {
 }
 
 // sortOut takes from what is lost the new connections from few of the client's
-// ports: those from others get in. It notes from which ports the rest are lost, if
+// ports, since those from others get in, and drops those from hardly any. It notes from which ports the rest are lost, if
 // not from all.
 func sortOut(lost []outcome) (much, few []outcome) {
 	for i := range lost {
@@ -324,11 +330,13 @@ func sortOut(lost []outcome) (much, few []outcome) {
 		if runs := merged(same); len(runs) > 1 || runs[0] != clientPorts {
 			o.from = portText(runs)
 		}
-		if o.few = !o.party.isMuch(merged(all)); o.few {
+		switch all = merged(all); {
+		case o.party.misses(fewLost, all):
+			much = append(much, o)
+		case o.party.misses(hardlyLost, all):
+			o.few = true
 			few = append(few, o)
-			continue
 		}
-		much = append(much, o)
 	}
 	return much, few
 }

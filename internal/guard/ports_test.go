@@ -26,10 +26,13 @@ var portCases = []judged{
 		order: "iptables -D INPUT 2", by: "its ports 1024-49999,"},
 	{name: "a policy behind some", prepare: []string{acceptState, "iptables -A INPUT -p tcp --dport 22 --sport 50000: -j ACCEPT"}, order: dropIn, by: "its ports 1024-49999,"},
 	{name: "a set", order: "iptables -A INPUT -p tcp --dport 22 -m set --match-set guardports src -j DROP", by: "its ports 33000-49000,"},
-	{name: "a set of ports and addresses", order: "iptables -A INPUT -m set --match-set guardpairs src,src -j DROP", warns: "from the client's ports 40000-40001 they are lost by rule 1 of INPUT"},
-	{name: "few", order: dropSport + "40000:40010 -j DROP", warns: "new connections from 203.0.113.7 to port 22 get through is not certain: from the client's ports 40000-40010 they are lost by rule 1 of INPUT"},
-	{name: "few, with the one that is tried first", order: dropSport + "50000 -j DROP", warns: "from the client's ports 50000 they"},
-	{name: "what systems do not choose", order: dropSport + "1024:32767 -j DROP", warns: "ports 1024-32767"},
+	{name: "a set of ports and addresses", order: "iptables -A INPUT -m set --match-set guardpairs src,src -j DROP", warns: "from the client's ports 40000-40499 they are lost by rule 1 of INPUT"},
+	{name: "few", order: dropSport + "40000:40999 -j DROP", warns: "new connections from 203.0.113.7 to port 22 get through is not certain: from the client's ports 40000-40999 they are lost by rule 1 of INPUT"},
+	{name: "few, with the one that is tried first", order: dropSport + "49500:50499 -j DROP", warns: "from the client's ports 49500-50499 they"},
+	{name: "what systems do not choose", order: dropSport + "1024:32767 -j DROP"},
+	{name: "hardly any", order: dropSport + "40000:40010 -j DROP"},
+	{name: "answers to the ports of IRC", order: "iptables -A OUTPUT -p tcp --dport 6660:6669 -j DROP"},
+	{name: "answers to the ports of worms", order: "iptables -A OUTPUT -p tcp -m multiport --dports 12345,27374,31337,54320 -j DROP"},
 	{name: "ports with privileges", order: dropSport + ":1023 -j DROP"},
 	{name: "to another port", order: "iptables -A INPUT -p tcp --dport 80 --sport 32768: -j DROP"},
 	{name: "of another client", order: "iptables -A INPUT -s 203.0.113.66 -p tcp --sport 32768:49999 -j DROP"},
@@ -41,7 +44,7 @@ func TestClientPorts(t *testing.T) {
 	s := newServer(t, overIPv4)
 	err := s.Server.Do(func() error {
 		out, err := exec.Command("sh", "-ec", `ipset create guardports bitmap:port range 0-65535; ipset add guardports 33000-49000
-			ipset create guardpairs hash:ip,port; ipset add guardpairs 203.0.113.7,tcp:40000; ipset add guardpairs 203.0.113.7,tcp:40001`).CombinedOutput()
+			ipset create guardpairs hash:ip,port; ipset add guardpairs 203.0.113.7,tcp:40000-40499`).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%s: %w", out, err)
 		}
@@ -115,7 +118,7 @@ func TestKernelAgreesAboutPorts(t *testing.T) {
 	}{
 		{"iptables -A INPUT -p tcp --syn --sport 32768:49999 -j DROP", 40000, 50001, true},
 		{"iptables -A OUTPUT -p tcp --tcp-flags SYN,ACK SYN,ACK ! --dport 32768:49999 -j DROP", 50001, 40000, true},
-		{"iptables -A INPUT -p tcp --syn --sport 33000:33100 -j DROP", 33050, 33101, false},
+		{"iptables -A INPUT -p tcp --syn --sport 33000:33999 -j DROP", 33050, 34000, false},
 	} {
 		a := w.tell(c.order)
 		if (a.refusal != nil) != c.refused || c.refused && !strings.Contains(a.refusal.Error(), "its ports") || (a.said == "") != c.refused {

@@ -52,8 +52,8 @@ func TestWhatNobodyCanTellIsObeyedWithAWarning(t *testing.T) {
 	group{family: "4", cases: []lockoutCase{
 		{name: "a rate limit", setup: established, want: warned, names: []string{"limit", "new connections"},
 			run: "iptables -A INPUT -p tcp --dport 22 -m limit --limit 100/sec --limit-burst 1000 -j ACCEPT && iptables -P INPUT DROP"},
-		{name: "few of the ports that clients take", want: warned, names: []string{"33000-33009", "new connections", "rule 1 of INPUT"},
-			run: "iptables -A INPUT -p tcp --dport 22 --syn --sport 33000:33009 -j DROP"},
+		{name: "few of the ports that clients take", want: warned, names: []string{"33000-33999", "new connections", "rule 1 of INPUT"},
+			run: "iptables -A INPUT -p tcp --dport 22 --syn --sport 33000:33999 -j DROP"},
 		{name: "recent", want: warned, names: []string{"recent"},
 			run: "iptables -A INPUT -p tcp --dport 22 -m recent --name banned --rcheck -j DROP"},
 		{name: "connections counted", want: warned, names: []string{"connlimit"},
