@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"moat/internal/lab"
 )
@@ -104,6 +105,7 @@ func connected(t *testing.T, c *entered) *world {
 	switch {
 	case c.untracked:
 		w.connect()
+		time.Sleep(300 * time.Millisecond) // a late acknowledgement would be tracked
 		track()
 		return w
 	case c.port != 0:
