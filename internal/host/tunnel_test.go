@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -222,7 +223,7 @@ func openTun(t *testing.T, h *lab.Host, name string) {
 	err := h.Do(func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 		if err != nil {
-			t.Skipf("no tun: %v", err)
+			return err
 		}
 		t.Cleanup(func() { unix.Close(fd) })
 		r, err := unix.NewIfreq(name)
@@ -232,8 +233,11 @@ func openTun(t *testing.T, h *lab.Host, name string) {
 		r.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
 		return unix.IoctlIfreq(fd, unix.TUNSETIFF, r)
 	})
-	if err != nil {
-		t.Skipf("no tun: %v", err)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		t.Skipf("the kernel has no tun, or not for us: %v", err)
+	case err != nil:
+		t.Fatal(err)
 	}
 }
 
